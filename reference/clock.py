@@ -1,0 +1,219 @@
+"""Time as an input.
+
+Theory of operation
+-------------------
+Nothing in the reference implementation reads the time or sleeps by itself: it asks a ``Clock``.
+
+``WallClock`` is the machine's time.
+
+``VirtualClock`` moves only when it is told to.  Everybody whose behaviour depends on time is a *party*:
+the broker (leases, message TTLs), a worker (ETA heap, results to fetch).  A party answers two questions:
+``step()``, do whatever can be done at this moment and say whether anything was done, and ``next_due()``,
+when will something become possible without outside help.  ``advance(1800)`` repeats
+
+    settle: step every party until none has anything to do
+    jump:   set the time to the earliest due moment
+
+up to the target, so nothing ever happens late and two parties never see each other's future.  A party that
+waits (a client blocked in ``recv``, a task that sleeps, a publisher between two retries) calls ``sleep`` or
+``wait_for``, which is the same loop entered again with that party left out: a busy worker stays busy while
+the rest of the world goes on.  There is no thread and no real sleep; two runs give the same history.
+
+Elapsed time is kept in whole microseconds, the resolution of the ``eta`` header, so that advancing by *a* and
+then by *b* is advancing by *a + b*.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Protocol, runtime_checkable
+
+__all__ = ["Clock", "DeadlockError", "Party", "VirtualClock", "WallClock"]
+
+Predicate = Callable[[], bool]
+
+
+class DeadlockError(RuntimeError):
+    """Somebody waits without a time limit for something that can never happen."""
+
+
+class Party(Protocol):
+    """Somebody whose behaviour depends on the virtual time."""
+
+    def step(self) -> bool:
+        """Do everything that can be done now; answer whether anything was done."""
+
+    def next_due(self) -> float | None:
+        """Answer the ``monotonic()`` time (seconds) of the next thing to do, or None."""
+
+
+@runtime_checkable
+class Clock(Protocol):
+    """What the reference implementation knows about time."""
+
+    def now(self) -> datetime:
+        """Answer the current moment, aware, in UTC."""
+
+    def monotonic(self) -> float:
+        """Answer the seconds since an arbitrary start; never goes back."""
+
+    def sleep(self, seconds: float) -> None:
+        """Return when ``seconds`` have passed."""
+
+    def advance(self, seconds: float) -> None:
+        """Move time forward by ``seconds`` if the clock can be moved, else wait for them to pass."""
+
+    def wait_for(self, predicate: Predicate, timeout: float | None = None) -> bool:
+        """Return True as soon as ``predicate()`` holds, False when ``timeout`` seconds passed first."""
+
+    def attach(self, party: Party) -> None:
+        """Let ``party`` take part in virtual time; no effect on a wall clock."""
+
+    def detach(self, party: Party) -> None:
+        """Stop stepping ``party``."""
+
+
+class WallClock:
+    """The machine's own time."""
+
+    #: Seconds between two looks at a predicate that nobody signals.
+    poll_interval = 0.005
+
+    def now(self) -> datetime:
+        """Answer the current moment, aware, in UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Answer the seconds since an arbitrary start."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Return when ``seconds`` have passed."""
+        if seconds > 0:
+            time.sleep(seconds)
+
+    advance = sleep
+
+    def wait_for(self, predicate: Predicate, timeout: float | None = None) -> bool:
+        """Return True as soon as ``predicate()`` holds, False when ``timeout`` seconds passed first."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not predicate():
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+            time.sleep(self.poll_interval)
+        return True
+
+    def attach(self, party: Party) -> None:
+        """Do nothing: on a wall clock every party runs its own loop."""
+
+    def detach(self, party: Party) -> None:
+        """Do nothing."""
+
+
+class VirtualClock:
+    """A clock that moves only when told to, and takes every attached party along.
+
+    Args:
+        origin: the moment at which the clock starts (aware).
+        hop_limit: how many steps in a row may happen at one moment before the clock reports a livelock.
+    """
+
+    def __init__(
+        self, origin: datetime = datetime(2030, 1, 1, tzinfo=UTC), hop_limit: int = 100_000
+    ) -> None:
+        self.origin = origin
+        self.hop_limit = hop_limit
+        self._elapsed = 0  # microseconds
+        self._parties: list[Party] = []
+        self._stepping: list[Party] = []
+
+    def now(self) -> datetime:
+        """Answer the current virtual moment, aware, in UTC, to the microsecond."""
+        return self.origin + timedelta(microseconds=self._elapsed)
+
+    def monotonic(self) -> float:
+        """Answer the virtual seconds since the origin."""
+        return self._elapsed / 1e6
+
+    def attach(self, party: Party) -> None:
+        """Let ``party`` take part from now on."""
+        if party not in self._parties:
+            self._parties.append(party)
+
+    def detach(self, party: Party) -> None:
+        """Stop stepping ``party``; unknown parties are ignored."""
+        if party in self._parties:
+            self._parties.remove(party)
+
+    def sleep(self, seconds: float) -> None:
+        """Let ``seconds`` of virtual time pass for everybody."""
+        self.advance(seconds)
+
+    def advance(self, seconds: float) -> None:
+        """Let ``seconds`` of virtual time pass, visiting every due moment in order."""
+        if seconds < 0:
+            message = f"time cannot go back ({seconds} s)"
+            raise ValueError(message)
+        self._run(lambda: False, self._elapsed + round(seconds * 1e6))
+
+    def wait_for(self, predicate: Predicate, timeout: float | None = None) -> bool:
+        """Run the world until ``predicate()`` holds or ``timeout`` virtual seconds have passed.
+
+        Raises:
+            DeadlockError: there is no timeout and nothing can ever happen again.
+        """
+        target = None if timeout is None else self._elapsed + max(0, round(timeout * 1e6))
+        return self._run(predicate, target)
+
+    def settle(self) -> None:
+        """Step every party at the present moment until none has anything to do."""
+        self._settle(lambda: False)
+
+    def _run(self, predicate: Predicate, target: int | None) -> bool:
+        while True:
+            if self._settle(predicate):
+                return True
+            due = self._earliest_due()
+            if due is None and target is None:
+                message = "deadlock: waiting without a timeout, and nothing can ever happen"
+                raise DeadlockError(message)
+            if target is not None and (due is None or due > target):
+                self._elapsed = max(self._elapsed, target)
+                return self._settle(predicate)
+            assert due is not None
+            if due <= self._elapsed:
+                message = f"a party is due at {self.now().isoformat()} but has nothing to do: {self._names()}"
+                raise DeadlockError(message)
+            self._elapsed = due
+
+    def _settle(self, predicate: Predicate) -> bool:
+        for _ in range(self.hop_limit):
+            if predicate():
+                return True
+            if not self._step_once():
+                return predicate()
+        message = f"livelock: {self.hop_limit} steps at {self.now().isoformat()} among {self._names()}"
+        raise DeadlockError(message)
+
+    def _step_once(self) -> bool:
+        progress = False
+        for party in self._free():
+            self._stepping.append(party)
+            try:
+                progress = party.step() or progress
+            finally:
+                self._stepping.remove(party)
+        return progress
+
+    def _free(self) -> list[Party]:
+        return [party for party in self._parties if party not in self._stepping]
+
+    def _names(self) -> str:
+        return ", ".join(type(party).__name__ for party in self._free())
+
+    def _earliest_due(self) -> int | None:
+        dues = [due for party in self._free() if (due := party.next_due()) is not None]
+        return max(self._elapsed, math.ceil(round(min(dues) * 1e9) / 1e3)) if dues else None
