@@ -39,7 +39,7 @@ class Judgement:
     evidence: tuple[Record, ...] = ()
 
 
-class Violation(AssertionError):
+class Violation(AssertionError):  # noqa: N818 - a verdict, not an error
     """The implementation does not do what a requirement wants: verdict fail."""
 
     def __init__(self, requirement: str, judgement: Judgement) -> None:

@@ -121,9 +121,7 @@ class VirtualClock:
         hop_limit: how many steps in a row may happen at one moment before the clock reports a livelock.
     """
 
-    def __init__(
-        self, origin: datetime = datetime(2030, 1, 1, tzinfo=UTC), hop_limit: int = 100_000
-    ) -> None:
+    def __init__(self, origin: datetime = datetime(2030, 1, 1, tzinfo=UTC), hop_limit: int = 100_000) -> None:
         self.origin = origin
         self.hop_limit = hop_limit
         self._elapsed = 0  # microseconds
