@@ -82,6 +82,7 @@ class History:
     def __init__(self, slack: float = 0.0) -> None:
         self.slack = slack
         self._records: list[Record] = []
+        self._first = 0
         self._lock = threading.Lock()
 
     def add(self, kind: str, at: float, observer: str, **data: Any) -> Record:
@@ -99,16 +100,21 @@ class History:
         return record
 
     def since(self, seq: int) -> History:
-        """Answer a copy that holds the records from ``seq`` on."""
+        """Answer a live view that holds the records from position ``seq`` of the run on."""
         view = History(self.slack)
-        view._records = [record for record in self if record.seq >= seq]
+        view._records, view._lock, view._first = self._records, self._lock, seq
         return view
 
+    @property
+    def end(self) -> int:
+        """Answer the position in the run that the next record will have."""
+        return len(self._records)
+
     def __iter__(self) -> Iterator[Record]:
-        return iter(tuple(self._records))
+        return iter(self._records[self._first :])
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._records) - self._first
 
     def of(self, *kinds: str, **fields: Any) -> list[Record]:
         """Answer the records of these kinds whose data has these values, in order."""

@@ -1,0 +1,191 @@
+"""The messages of the adapter protocol: one JSON object per line, UTF-8, at most 16 MiB.
+
+======== ============================================================= =========================
+request  ``{"id": 7, "op": "call", "body": {...}}``                    harness to adapter
+answer   ``{"id": 7, "ok" | "raised" | "unsupported" | "broken": ...}``  adapter to harness
+event    ``{"ev": "started", "at": 1767225600.0, "data": {...}}``      adapter to harness, at any time
+======== ============================================================= =========================
+
+The body of a request holds the arguments of the method of ``Adapter`` that ``op`` names, by name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, NoReturn
+
+from celeriac.conformance.adapter import (
+    Answer,
+    Broken,
+    Call,
+    Event,
+    Ok,
+    Raised,
+    Scenario,
+    Unsupported,
+    WorkerSpec,
+)
+from celeriac.conformance.wire_values import from_json, to_json
+
+__all__ = [
+    "LINE_LIMIT",
+    "OPERATIONS",
+    "ProtocolError",
+    "answer_from_json",
+    "answer_to_json",
+    "event_from_json",
+    "event_to_json",
+    "line",
+    "parse",
+    "request_from_json",
+    "request_to_json",
+]
+
+#: The longest line either side may send, in bytes, its newline included.
+LINE_LIMIT = 16 * 1024 * 1024
+
+#: Every operation and the dataclass its body is one of, if any.
+OPERATIONS: Mapping[str, type[Scenario | Call | WorkerSpec] | None] = {
+    "hello": None,
+    "begin": Scenario,
+    "end": None,
+    "call": Call,
+    "start_worker": WorkerSpec,
+    "stop_worker": None,
+    "get_result": None,
+    "state": None,
+}
+
+#: Every kind of answer but ``ok`` and the dataclass of its body.
+_ANSWERS: Mapping[str, type[Raised | Unsupported | Broken]] = {
+    "raised": Raised,
+    "unsupported": Unsupported,
+    "broken": Broken,
+}
+
+_EVENTS = ("ready", "started", "ended", "retried", "errback", "stopped")
+
+
+class ProtocolError(ValueError):
+    """A line that is no message of the protocol."""
+
+
+def line(message: Mapping[str, Any]) -> bytes:
+    """Answer the line that carries ``message``.
+
+    Raises:
+        ProtocolError: the line would be longer than ``LINE_LIMIT``.
+    """
+    encoded = json.dumps(message, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
+    if len(encoded) > LINE_LIMIT:
+        raise ProtocolError(f"a message of {len(encoded)} bytes; a line holds at most {LINE_LIMIT}")
+    return encoded
+
+
+def parse(text: bytes) -> dict[str, Any]:
+    """Answer the JSON object on one line.
+
+    Raises:
+        ProtocolError: the line is no UTF-8, no JSON, holds NaN or Infinity, or is no object.
+    """
+    try:
+        message = json.loads(text.decode("utf-8"), parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(f"not a line of JSON ({error}): {text[:200]!r}") from error
+    if not isinstance(message, dict):
+        raise ProtocolError(f"a message is a JSON object, not {text[:200]!r}")
+    return message
+
+
+def request_to_json(request_id: int, operation: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer the request that calls ``operation`` with the keyword arguments ``body``."""
+    record = OPERATIONS[operation]
+    if record is not None:
+        (value,) = body.values()
+        body = {name: getattr(value, name) for name in _travelling(record)}
+    return {"id": request_id, "op": operation, "body": to_json(body)}
+
+
+def request_from_json(message: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Answer the operation and the keyword arguments of a request.
+
+    Raises:
+        ProtocolError: the operation is unknown, or its body does not fit it.
+    """
+    operation, body = message.get("op"), message.get("body")
+    if operation not in OPERATIONS:
+        raise ProtocolError(f"unknown operation {operation!r}; known: {', '.join(OPERATIONS)}")
+    if not isinstance(body, dict):
+        raise ProtocolError(f"the body of {operation!r} is an object, not {body!r}")
+    record = OPERATIONS[operation]
+    arguments: dict[str, Any] = from_json(body)
+    if record is None:
+        return operation, arguments
+    return operation, {record.__name__.lower(): _build(record, arguments)}
+
+
+def answer_to_json(request_id: int, answer: Answer) -> dict[str, Any]:
+    """Answer the message that carries ``answer``; a value that cannot travel goes as its ``repr``."""
+    if isinstance(answer, Ok):
+        return {"id": request_id, "ok": to_json(answer.value, opaque=True)}
+    kind = next(name for name, record in _ANSWERS.items() if isinstance(answer, record))
+    body = {item.name: getattr(answer, item.name) for item in fields(answer)}
+    return {"id": request_id, kind: body}
+
+
+def answer_from_json(message: Mapping[str, Any]) -> Answer:
+    """Answer what the adapter answered.
+
+    Raises:
+        ProtocolError: there is not exactly one of the four answers, or its body does not fit it.
+    """
+    kinds = [name for name in ("ok", *_ANSWERS) if name in message]
+    if len(kinds) != 1 or set(message) != {"id", kinds[0]}:
+        raise ProtocolError(f"an answer has an id and one of ok, {', '.join(_ANSWERS)}; got {_brief(message)}")
+    if kinds == ["ok"]:
+        return Ok(from_json(message["ok"]))
+    return _build(_ANSWERS[kinds[0]], message[kinds[0]])
+
+
+def event_to_json(event: Event) -> dict[str, Any]:
+    """Answer the message that carries ``event``; a value that cannot travel goes as its ``repr``."""
+    return {"ev": event.kind, "at": event.at, "data": to_json(event.data, opaque=True)}
+
+
+def event_from_json(message: Mapping[str, Any]) -> Event:
+    """Answer the event of a message.
+
+    Raises:
+        ProtocolError: the kind is unknown, the moment is no number or the data are no object.
+    """
+    kind, at, data = message.get("ev"), message.get("at"), message.get("data")
+    if kind not in _EVENTS or not isinstance(at, int | float) or not isinstance(data, dict):
+        raise ProtocolError(f"an event has ev ({', '.join(_EVENTS)}), at and data; got {_brief(message)}")
+    return Event(kind, float(at), from_json(data))
+
+
+def _build(record: type[Any], values: Any) -> Any:
+    if not isinstance(values, dict):
+        raise ProtocolError(f"{record.__name__} travels as an object, not as {values!r}")
+    unknown = sorted(set(values) - set(_travelling(record)))
+    if unknown:
+        raise ProtocolError(f"{record.__name__} has no {', '.join(unknown)}; known: {_travelling(record)}")
+    try:
+        return record(**values)
+    except TypeError as error:
+        raise ProtocolError(f"{record.__name__}: {error}") from error
+
+
+def _travelling(record: type[Any]) -> list[str]:
+    """A clock is of one process; everything else travels."""
+    return [item.name for item in fields(record) if item.name != "clock"]
+
+
+def _brief(message: Mapping[str, Any]) -> str:
+    return json.dumps(message)[:200]
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

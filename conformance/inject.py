@@ -1,0 +1,94 @@
+"""How the harness puts messages of its own into a queue, past the tap and past the implementation."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import kombu
+import redis
+from amqp import Message
+
+from celeriac.conformance.messages import WireMessage, redis_envelope
+
+__all__ = ["AmqpInjector", "Injector", "RedisInjector"]
+
+
+class Injector(Protocol):
+    """Sends harness messages to the queue of a scenario."""
+
+    def open(self, queue: str) -> None:
+        """Connect and make sure the queue is there."""
+
+    def send(self, message: WireMessage, queue: str) -> None:
+        """Put a message into the queue."""
+
+    def close(self) -> None:
+        """Remove the queue and disconnect; a broker that is gone is not an error."""
+
+
+class AmqpInjector:
+    """Sends through the default exchange over a connection of its own.
+
+    Args:
+        url: ``amqp://...`` or ``inproc://NAME``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._connection = kombu.Connection(url)
+        self._queue = ""
+
+    def open(self, queue: str) -> None:
+        """Connect and declare the queue as the implementations do: durable, without arguments."""
+        self._queue = queue
+        self._channel = self._connection.channel()
+        self._channel.queue_declare(queue, durable=True, auto_delete=False)
+
+    def send(self, message: WireMessage, queue: str) -> None:
+        """Publish to the default exchange, with the queue's name as routing key."""
+        properties: dict[str, Any] = dict(message.properties)
+        wire = Message(
+            message.body,
+            content_type=message.content_type,
+            content_encoding=message.content_encoding,
+            application_headers=dict(message.headers),
+            **properties,
+        )
+        self._channel.basic_publish(wire, exchange="", routing_key=queue)
+
+    def close(self) -> None:
+        """Delete the queue and disconnect."""
+        try:
+            self._channel.queue_delete(self._queue)
+            self._connection.release()
+        except (self._connection.connection_errors, self._connection.channel_errors, OSError):
+            self._connection.collect()
+
+
+class RedisInjector:
+    """Pushes envelopes onto the list of the queue.
+
+    Args:
+        url: ``redis://...``.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._client = redis.Redis.from_url(url)
+        self._queue = ""
+
+    def open(self, queue: str) -> None:
+        """Make sure the server answers; lists need no declaration."""
+        self._queue = queue
+        self._client.ping()
+
+    def send(self, message: WireMessage, queue: str) -> None:
+        """Push to the end from which nobody consumes, as producers do."""
+        self._client.lpush(queue, redis_envelope(message, queue))
+
+    def close(self) -> None:
+        """Delete the queue's lists and disconnect."""
+        try:
+            for key in self._client.scan_iter(match=f"{self._queue}*"):
+                self._client.delete(key)
+            self._client.close()
+        except redis.ConnectionError:
+            self._client.close()

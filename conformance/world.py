@@ -1,0 +1,382 @@
+"""What a check sees of the world: an implementation, a broker, a clock and the history of what happened.
+
+A check begins a scenario, calls tasks or sends messages, starts workers, waits for records and judges the
+history.  It never says which broker or which clock it plays on: durations are in ticks (``world.tick``), and
+moments are read from ``world.now()``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from celeriac.conformance.adapter import Answer, Broken, Call, Ok, Raised, Unsupported, WorkerSpec
+from celeriac.conformance.messages import WireMessage, task_message
+from celeriac.conformance.verdicts import HarnessError, Inconclusive, Judgement, NotApplicable, Violation
+
+if TYPE_CHECKING:
+    from celeriac.conformance.claim import Claim
+    from celeriac.conformance.history import History, Record
+    from celeriac.conformance.providers import BrokerInfo, LeaseTimes
+    from celeriac.conformance.stage import Stage
+
+__all__ = ["Called", "Sent", "World", "iso"]
+
+LeaseNeed = Literal["channel-close", "redeliver"] | None
+
+
+def iso(moment: float) -> str:
+    """Answer epoch seconds as ISO 8601 text in UTC with microseconds."""
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """One call of the API and its answer.
+
+    Attributes:
+        task_id: the id of the task, None when the call was refused or ran locally.
+        answer: ``Ok`` or ``Raised``.
+        before: epoch seconds just before the call.
+        after: epoch seconds just after the answer.
+    """
+
+    task_id: str | None
+    answer: Ok | Raised
+    before: float
+    after: float
+
+    @property
+    def id(self) -> str:
+        """Answer the task id of a call that must have been accepted.
+
+        Raises:
+            Violation: the call was refused, so whatever the check wants to see cannot happen.
+        """
+        if self.task_id is None:
+            refused = f"{self.answer}"
+            raise Violation("", Judgement("fail", "the call is accepted and answers a task id", refused))
+        return self.task_id
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message that the harness sent; ``eta`` and ``expires`` in epoch seconds."""
+
+    task_id: str
+    message: WireMessage
+    at: float
+    eta: float | None = None
+    expires: float | None = None
+
+
+class World:
+    """The world of one check.
+
+    Args:
+        stage: where the scenario plays.
+        claim: what the adapter says the implementation can do.
+    """
+
+    def __init__(self, stage: Stage, claim: Claim) -> None:
+        self.stage = stage
+        self.claim = claim
+        self._began = False
+        self._workers = 0
+
+    # -- what there is ------------------------------------------------------------------------------
+
+    @property
+    def broker(self) -> BrokerInfo:
+        """Answer which broker is in use."""
+        return self.stage.broker
+
+    @property
+    def link(self) -> str:
+        """Answer how implementation and broker meet: ``amqp`` or ``redis``."""
+        return self.stage.broker.link
+
+    @property
+    def history(self) -> History:
+        """Answer what has happened in this scenario."""
+        return self.stage.history
+
+    @property
+    def tick(self) -> float:
+        """Answer a duration in seconds that is long against the noise of this clock, and cheap to wait for."""
+        return self.stage.tick
+
+    @property
+    def lateness(self) -> float:
+        """Answer the seconds by which a punctual party may be seen late (0 on a virtual clock)."""
+        return self.stage.lateness
+
+    @property
+    def lease(self) -> LeaseTimes:
+        """Answer the lease that ``begin(lease=...)`` asked for."""
+        assert self.stage.lease is not None, "begin(lease=...) first"
+        return self.stage.lease
+
+    @property
+    def queue(self) -> str:
+        """Answer the queue of the scenario, where calls go by default and workers consume."""
+        return self.stage.scenario.queue
+
+    def now(self) -> float:
+        """Answer the current moment in epoch seconds."""
+        return self.stage.now()
+
+    # -- the scenario ---------------------------------------------------------------------------------
+
+    def begin(
+        self,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        task_attributes: Mapping[str, Mapping[str, Any]] | None = None,
+        results: bool = True,
+        fresh: bool = False,
+        lease: LeaseNeed = None,
+    ) -> None:
+        """Begin a scenario; a running one is ended first.
+
+        Args:
+            settings: settings of the implementation under their Celery names.
+            task_attributes: attributes of probe tasks, ``{"celeriac.add": {"serializer": "yaml"}}``.
+            results: whether there is a result back end.
+            fresh: nothing may be left over in the implementation from earlier scenarios.
+            lease: which kind of broker time-out the scenario needs; see ``lease``.
+        """
+        self.end()
+        answer = self.stage.begin(
+            settings=settings or {},
+            task_attributes=task_attributes or {},
+            results=results,
+            fresh=fresh,
+            lease=lease,
+        )
+        self._began = True
+        self._accept(answer)
+
+    def end(self) -> None:
+        """End the scenario: workers stop, connections close, the queue is removed."""
+        if self._began:
+            self._began = False
+            self.stage.end()
+
+    # -- the producer ---------------------------------------------------------------------------------
+
+    def call(
+        self,
+        task: str = "celeriac.add",
+        args: Sequence[Any] = (2, 2),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        mode: Literal["apply_async", "delay", "send_task", "signature", "direct"] = "apply_async",
+        **options: Any,
+    ) -> Called:
+        """Let the implementation call a task, and answer what it said.
+
+        Raises:
+            NotApplicable: the implementation lacks a feature that the claim does not promise.
+            Violation: it lacks a feature that the claim promises.
+            HarnessError: the adapter broke.
+        """
+        self._require_scenario()
+        call = Call(task, tuple(args), dict(kwargs or {}), mode, options)
+        self.stage.log("called", op="call", task=task, task_id=None, call=call)
+        before = self.now()
+        answer = self._accept(self.stage.request("call", call))
+        after = self.now()
+        value = answer.value if isinstance(answer, Ok) else None
+        task_id = value.get("task_id") if isinstance(value, dict) else None
+        if isinstance(answer, Ok) and mode != "direct" and not isinstance(task_id, str):
+            message = f"the adapter answered a call with {value!r}, expected {{'task_id': text}}"
+            raise HarnessError(message)
+        self.stage.log("answered", op="call", task_id=task_id, answer=answer)
+        return Called(task_id, answer, before, after)
+
+    def published(self, called: Called) -> Record:
+        """Wait for the message of a call on the wire and answer its record.
+
+        Raises:
+            Violation: no message appears.
+        """
+        return self.expect("published", task_id=called.id)
+
+    # -- the worker -----------------------------------------------------------------------------------
+
+    def send(
+        self,
+        task: str = "celeriac.add",
+        args: Sequence[Any] = (2, 2),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        eta: float | None = None,
+        expires: float | None = None,
+        **fields: Any,
+    ) -> Sent:
+        """Send a message that the harness wrote to the scenario's queue.
+
+        Args:
+            task: name of the task.
+            args: JSON values.
+            kwargs: JSON values.
+            eta: seconds from now, may be negative.
+            expires: seconds from now, may be negative.
+            fields: further arguments of ``messages.task_message``.
+        """
+        now = self.now()
+        eta_at = None if eta is None else now + eta
+        expires_at = None if expires is None else now + expires
+        message = self.message(task, args, kwargs, eta=eta_at, expires=expires_at, **fields)
+        self.inject(message)
+        return Sent(message.task_id, message, now, eta_at, expires_at)
+
+    def message(
+        self,
+        task: str = "celeriac.add",
+        args: Sequence[Any] = (2, 2),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        eta: float | None = None,
+        expires: float | None = None,
+        **fields: Any,
+    ) -> WireMessage:
+        """Answer a message as ``send`` would send it; ``eta`` and ``expires`` in epoch seconds."""
+        self._require_scenario()
+        return task_message(
+            task,
+            args,
+            kwargs,
+            reply_to=self.stage.reply_queue,
+            eta=None if eta is None else iso(eta),
+            expires=None if expires is None else iso(expires),
+            **fields,
+        )
+
+    def inject(self, message: WireMessage) -> None:
+        """Send any message to the scenario's queue, lawful or not."""
+        self._require_scenario()
+        self.stage.inject(message)
+
+    def worker(self, queues: Sequence[str] | None = None, **settings: Any) -> str:
+        """Start a worker on the scenario's queue (or ``queues``), wait until it consumes, answer its name."""
+        self._require_scenario()
+        self._workers += 1
+        name = f"worker-{self._workers}"
+        spec = WorkerSpec(name, self.stage.worker_url, tuple(queues or (self.queue,)), settings)
+        answer = self._accept(self.stage.request("start_worker", spec))
+        if isinstance(answer, Raised):
+            raise Violation("", Judgement("fail", "the worker starts", f"{answer.type}: {answer.text}"))
+        return name
+
+    def stop(self, worker: str, how: Literal["warm", "cold", "kill"] = "warm") -> None:
+        """Stop a worker."""
+        self._accept(self.stage.request("stop_worker", worker, how))
+
+    # -- results --------------------------------------------------------------------------------------
+
+    def get(
+        self, called: Called, *, timeout: float | None = None, propagate: bool = True, on_message: bool = False
+    ) -> Ok | Raised:
+        """Wait for the result as the implementation's caller would; ``timeout`` in seconds."""
+        patience = self.stage.patience if timeout is None else timeout
+        return self._accept(
+            self.stage.request(
+                "get_result", called.id, timeout=patience, propagate=propagate, on_message=on_message
+            )
+        )
+
+    def state(self, called: Called) -> Ok | Raised:
+        """Answer the state of the task as the implementation's caller sees it."""
+        return self._accept(self.stage.request("state", called.id))
+
+    # -- time and the network -------------------------------------------------------------------------
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, for everybody."""
+        self.stage.clock.advance(seconds)
+
+    def wait(self, *kinds: str, timeout: float | None = None, count: int = 1, **fields: Any) -> Record | None:
+        """Wait until ``count`` such records are there; answer the last of them, or None after ``timeout`` s."""
+        patience = self.stage.patience if timeout is None else timeout
+
+        def there() -> bool:
+            return len(self.history.of(*kinds, **fields)) >= count
+
+        self.stage.clock.wait_for(there, patience)
+        records = self.history.of(*kinds, **fields)
+        return records[count - 1] if len(records) >= count else None
+
+    def expect(self, *kinds: str, timeout: float | None = None, count: int = 1, **fields: Any) -> Record:
+        """Wait like ``wait`` for something that must happen.
+
+        Raises:
+            Violation: it does not happen in time.
+        """
+        record = self.wait(*kinds, timeout=timeout, count=count, **fields)
+        if record is None:
+            what = " or ".join(kinds) + ("" if count == 1 else f" ({count} times)")
+            about = ", ".join(f"{name}={value!r}" for name, value in fields.items())
+            seen = self.history.task(fields["task_id"]) if "task_id" in fields else list(self.history)[-8:]
+            observed = "only: " + (", ".join(r.kind for r in seen) or "nothing")
+            raise Violation("", Judgement("fail", f"{what} with {about or 'any fields'}", observed, tuple(seen)))
+        return record
+
+    def broker_down(self) -> None:
+        """Cut every connection of the implementation and turn away new ones."""
+        self.stage.broker_down()
+
+    def broker_up(self) -> None:
+        """Accept connections again."""
+        self.stage.broker_up()
+
+    def drop_connections(self) -> None:
+        """Cut every connection of the implementation once; the broker stays reachable."""
+        self.stage.drop_connections()
+
+    # -- verdicts -------------------------------------------------------------------------------------
+
+    def judge(self, requirement: str, judgement: Judgement) -> None:
+        """Turn a judgement into the check's verdict.
+
+        Raises:
+            Violation: the judgement is a fail.
+            Inconclusive: it is inconclusive.
+        """
+        if judgement.verdict == "fail":
+            raise Violation(requirement, judgement)
+        if judgement.verdict == "inconclusive":
+            message = f"{requirement}: {judgement.observed}"
+            raise Inconclusive(message)
+
+    def require(
+        self, requirement: str, holds: bool, expected: str, observed: str, *evidence: Record
+    ) -> None:
+        """Fail the requirement unless ``holds``."""
+        if not holds:
+            raise Violation(requirement, Judgement("fail", expected, observed, evidence))
+
+    def _accept(self, answer: Answer) -> Ok | Raised:
+        if isinstance(answer, Broken):
+            raise HarnessError(answer.detail)
+        if isinstance(answer, Unsupported):
+            missing = self.stage.missing.get(answer.feature)
+            if missing is not None:
+                message = f"{answer.feature}: {missing}"
+                raise NotApplicable(message)
+            if self.claim.claims(answer.feature):
+                expected = f"{answer.feature!r} works, as adapter.toml claims"
+                raise Violation("", Judgement("fail", expected, f"unsupported: {answer.reason}"))
+            message = f"{answer.feature} is not claimed: {answer.reason}"
+            raise NotApplicable(message)
+        if not isinstance(answer, Ok | Raised):
+            message = f"the adapter answered {answer!r}, expected Ok, Raised, Unsupported or Broken"
+            raise HarnessError(message)
+        return answer
+
+    def _require_scenario(self) -> None:
+        if not self._began:
+            self.begin()
