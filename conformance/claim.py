@@ -1,0 +1,216 @@
+"""Claims: what an adapter says its implementation can do, and how ``--adapter=NAME`` finds one."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib import util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from celeriac import adapters
+from celeriac.conformance.adapter import Adapter
+from celeriac.conformance.nearest import did_you_mean
+from celeriac.spec import validator
+
+__all__ = ["Candidate", "Claim", "ClaimError", "bundled", "find_adapter", "load_claim"]
+
+FILE = "adapter.toml"
+EXPECTATIONS = "expectations.toml"
+
+#: The prefix of a feature's name -> the list in ``[features]`` that must hold the rest.
+LISTS: Mapping[str, str] = {
+    "serializer": "serializers",
+    "compression": "compressions",
+    "result": "results",
+    "results": "results",
+}
+
+
+class ClaimError(ValueError):
+    """There is no such adapter, or its claim is malformed; the text is one line for its author."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What an adapter says the implementation can do.
+
+    Attributes:
+        name: short name of the adapter.
+        title: the implementation's name as people write it.
+        roles: producer, worker, result-consumer, local-caller.
+        links: in-process, amqp, redis.
+        clocks: virtual, wall, travel.
+        modes: the forms of the calling API that it has.
+        driver: ``{"class": "package.module:Class"}`` or ``{"command": [...]}``.
+        features: serializers, compressions, results and booleans.
+        folder: where the claim stands; None for one written in Python.
+    """
+
+    name: str
+    title: str
+    roles: tuple[str, ...]
+    links: tuple[str, ...]
+    clocks: tuple[str, ...]
+    modes: tuple[str, ...]
+    driver: Mapping[str, Any]
+    features: Mapping[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+
+    def claims(self, feature: str) -> bool:
+        """Answer whether the claim promises a feature.
+
+        Args:
+            feature: ``serializer:yaml``, ``compression:gzip``, ``result:redis``, a role, a mode, the name of a
+                list (promised when it is not empty) or of a boolean.
+        """
+        kind, _, value = feature.partition(":")
+        if value and kind in LISTS:
+            return value in self.features.get(LISTS[kind], ())
+        name = value or kind
+        return name in self.roles or name in self.modes or bool(self.features.get(name, False))
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An adapter that was found: its claim, how to make one, and its expectations.
+
+    Attributes:
+        spelling: the value of ``--adapter``.
+        claim: its claim.
+        factory: makes the driver.
+        expectations: the file of known failures, None when there is none.
+    """
+
+    spelling: str
+    claim: Claim
+    factory: Callable[[], Adapter]
+    expectations: Path | None
+
+
+def bundled() -> dict[str, Path]:
+    """Answer the folder of every adapter that comes with Celeriac, by name."""
+    folders = (path for root in adapters.__path__ for path in Path(root).iterdir())
+    return {path.name: path for path in sorted(folders) if (path / FILE).is_file()}
+
+
+def find_adapter(spelling: str) -> Candidate:
+    """Find an adapter by a bundled name, the path of an ``adapter.toml`` (or its folder), or ``package.module:Class``.
+
+    Raises:
+        ClaimError: there is no such adapter, or its claim or class cannot be used.
+    """
+    if spelling in (known := bundled()):
+        return _from_file(spelling, known[spelling] / FILE)
+    path = Path(spelling)
+    if path.suffix == ".toml" or path.is_dir():
+        return _from_file(spelling, path / FILE if path.is_dir() else path)
+    if ":" in spelling:
+        return _from_class(spelling)
+    raise ClaimError(did_you_mean("adapter", spelling, known) + f" (or the path of an {FILE})")
+
+
+def load_claim(path: Path) -> Claim:
+    """Read and validate an ``adapter.toml``.
+
+    Raises:
+        ClaimError: it cannot be read or breaks the schema ``claim``.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ClaimError(f"adapter claim {path}: {error}") from None
+    problem = next(iter(validator("claim").iter_errors(content)), None)
+    if problem is not None:
+        where = ".".join(map(str, problem.absolute_path)) or "top level"
+        raise ClaimError(f"adapter claim {path}: {where}: {problem.message}")
+    lists = {name: tuple(content.get(name, ())) for name in ("roles", "links", "clocks", "modes")}
+    return Claim(
+        name=content["name"],
+        title=content.get("title", content["name"]),
+        driver=content["driver"],
+        features=content.get("features", {}),
+        folder=path.resolve().parent,
+        **lists,
+    )
+
+
+def _from_file(spelling: str, path: Path) -> Candidate:
+    claim = load_claim(path)
+    return Candidate(spelling, claim, _factory(claim), _expectations(claim))
+
+
+def _from_class(spelling: str) -> Candidate:
+    factory = _import_class(spelling)
+    found = (folder / FILE for folder in _folders(factory) if (folder / FILE).is_file())
+    path = next(found, None)
+    if path is None:
+        raise ClaimError(f"adapter {spelling!r}: there is no {FILE} beside its module or those of its base classes")
+    claim = load_claim(path)
+    return Candidate(spelling, claim, factory, _expectations(claim))
+
+
+def _expectations(claim: Claim) -> Path | None:
+    path = claim.folder / EXPECTATIONS if claim.folder else None
+    return path if path and path.is_file() else None
+
+
+def _folders(factory: type[Adapter]) -> Iterator[Path]:
+    """Answer the folders of the modules that define a class and its base classes: a variant inherits its claim."""
+    for base in factory.__mro__:
+        file = getattr(sys.modules.get(base.__module__), "__file__", None)
+        if file:
+            yield Path(file).parent
+
+
+def _factory(claim: Claim) -> Callable[[], Adapter]:
+    if "class" in claim.driver:
+        _searchable(claim.folder)
+        return _import_class(claim.driver["class"])
+    command = [str(word) for word in claim.driver["command"]]
+
+    def start() -> Adapter:
+        from celeriac.conformance.process import ProcessAdapter
+
+        return ProcessAdapter(command)
+
+    return start
+
+
+def _import_class(spelling: str) -> type[Adapter]:
+    """Import ``package.module:Class`` or ``path/to/file.py:Class``.
+
+    Raises:
+        ClaimError: it cannot be imported or is no adapter.
+    """
+    place, _, name = spelling.rpartition(":")
+    try:
+        found = getattr(_import_module(place), name)
+    except Exception as error:
+        raise ClaimError(f"adapter {spelling!r} cannot be imported: {type(error).__name__}: {error}") from error
+    if not isinstance(found, type) or not issubclass(found, Adapter):
+        raise ClaimError(f"adapter {spelling!r} is no subclass of celeriac.conformance.adapter.Adapter")
+    return found
+
+
+def _import_module(place: str) -> ModuleType:
+    if not place.endswith(".py"):
+        _searchable(Path.cwd())
+        return importlib.import_module(place)
+    path = Path(place).resolve()
+    spec = util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _searchable(folder: Path | None) -> None:
+    if folder is not None and str(folder) not in sys.path:
+        sys.path.append(str(folder))
