@@ -1,0 +1,21 @@
+"""The specification of the Calling API: numbered requirements, schemas and vectors.  Data, no logic."""
+
+from __future__ import annotations
+
+from celeriac.spec.loader import load, read, schema, schema_names, validator, vector_names, vectors
+from celeriac.spec.model import VERSION, Chapter, Requirement, Spec, SpecError
+
+__all__ = [
+    "VERSION",
+    "Chapter",
+    "Requirement",
+    "Spec",
+    "SpecError",
+    "load",
+    "read",
+    "schema",
+    "schema_names",
+    "validator",
+    "vector_names",
+    "vectors",
+]
