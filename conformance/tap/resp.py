@@ -66,7 +66,7 @@ class Parser:
     """Cut a stream into values.
 
     Args:
-        inline: accept inline commands (``PING\\r\\n``), as servers do of clients.
+        inline: accept inline commands (a line of words), as servers do of clients.
     """
 
     def __init__(self, *, inline: bool = False) -> None:

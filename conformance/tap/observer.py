@@ -1,0 +1,53 @@
+"""What the proxy asks of a decoder, and what a decoder tells the proxy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+__all__ = ["BROKER", "CLIENT", "Direction", "Emit", "Frame", "Observer"]
+
+Direction = Literal["client", "broker"]
+
+#: Who sent the bytes.
+CLIENT: Direction = "client"
+BROKER: Direction = "broker"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One unit of the protocol: a frame of AMQP, a command or a reply of Redis.
+
+    Attributes:
+        direction: who sent it.
+        name: what it is: the method (``basic.publish``), ``header``, ``body``, ``heartbeat``; the command
+            (``LPUSH``), ``reply``, ``push``.
+        channel: the AMQP channel, 0 on Redis.
+        value: the decoded unit.
+    """
+
+    direction: Direction
+    name: str
+    channel: int
+    value: Any
+
+
+class Emit(Protocol):
+    """Adds a record of the history."""
+
+    def __call__(self, kind: str, **data: Any) -> None:
+        """Record something of ``kind`` with the fields that ``history.KINDS`` names."""
+
+
+class Observer(Protocol):
+    """The decoder of one connection: it sees every byte of it before the other side does."""
+
+    def feed(self, direction: Direction, data: bytes) -> list[Frame]:
+        """Take bytes that ``direction`` sent, record what they mean, answer the frames that they complete.
+
+        Raises:
+            ValueError: the bytes are not the protocol; this direction is not shown to the observer again.
+        """
+
+    def lost(self) -> None:
+        """The connection is over: record what the broker does about that."""
