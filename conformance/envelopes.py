@@ -30,6 +30,7 @@ from celeriac.conformance.adapter import (
 from celeriac.conformance.wire_values import from_json, to_json
 
 __all__ = [
+    "CATEGORIES",
     "LINE_LIMIT",
     "OPERATIONS",
     "ProtocolError",
@@ -46,17 +47,32 @@ __all__ = [
 #: The longest line either side may send, in bytes, its newline included.
 LINE_LIMIT = 16 * 1024 * 1024
 
-#: Every operation and the dataclass its body is one of, if any.
-OPERATIONS: Mapping[str, type[Scenario | Call | WorkerSpec] | None] = {
+#: Every operation, and the one argument whose fields its body holds, if the body is not the arguments by name.
+OPERATIONS: Mapping[str, tuple[str, type[Scenario | Call | WorkerSpec]] | None] = {
     "hello": None,
-    "begin": Scenario,
+    "begin": ("scenario", Scenario),
     "end": None,
-    "call": Call,
-    "start_worker": WorkerSpec,
+    "call": ("call", Call),
+    "start_worker": ("spec", WorkerSpec),
     "stop_worker": None,
     "get_result": None,
     "state": None,
 }
+
+#: What an implementation can have signalled to its caller.
+CATEGORIES = (
+    "connection",
+    "timeout",
+    "encode",
+    "decode",
+    "content-refused",
+    "unknown-task",
+    "revoked",
+    "rejected",
+    "retry",
+    "bad-argument",
+    "other",
+)
 
 #: Every kind of answer but ``ok`` and the dataclass of its body.
 _ANSWERS: Mapping[str, type[Raised | Unsupported | Broken]] = {
@@ -101,10 +117,10 @@ def parse(text: bytes) -> dict[str, Any]:
 
 def request_to_json(request_id: int, operation: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """Answer the request that calls ``operation`` with the keyword arguments ``body``."""
-    record = OPERATIONS[operation]
-    if record is not None:
-        (value,) = body.values()
-        body = {name: getattr(value, name) for name in _travelling(record)}
+    single = OPERATIONS[operation]
+    if single is not None:
+        argument, record = single
+        body = {name: getattr(body[argument], name) for name in _travelling(record)}
     return {"id": request_id, "op": operation, "body": to_json(body)}
 
 
@@ -114,16 +130,17 @@ def request_from_json(message: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     Raises:
         ProtocolError: the operation is unknown, or its body does not fit it.
     """
-    operation, body = message.get("op"), message.get("body")
+    operation, body = str(message.get("op")), message.get("body")
     if operation not in OPERATIONS:
         raise ProtocolError(f"unknown operation {operation!r}; known: {', '.join(OPERATIONS)}")
     if not isinstance(body, dict):
         raise ProtocolError(f"the body of {operation!r} is an object, not {body!r}")
-    record = OPERATIONS[operation]
+    single = OPERATIONS[operation]
     arguments: dict[str, Any] = from_json(body)
-    if record is None:
+    if single is None:
         return operation, arguments
-    return operation, {record.__name__.lower(): _build(record, arguments)}
+    argument, record = single
+    return operation, {argument: _build(record, arguments)}
 
 
 def answer_to_json(request_id: int, answer: Answer) -> dict[str, Any]:
@@ -143,10 +160,15 @@ def answer_from_json(message: Mapping[str, Any]) -> Answer:
     """
     kinds = [name for name in ("ok", *_ANSWERS) if name in message]
     if len(kinds) != 1 or set(message) != {"id", kinds[0]}:
-        raise ProtocolError(f"an answer has an id and one of ok, {', '.join(_ANSWERS)}; got {_brief(message)}")
+        raise ProtocolError(
+            f"an answer has an id and one of ok, {', '.join(_ANSWERS)}; got {_brief(message)}"
+        )
     if kinds == ["ok"]:
         return Ok(from_json(message["ok"]))
-    return _build(_ANSWERS[kinds[0]], message[kinds[0]])
+    answer: Raised | Unsupported | Broken = _build(_ANSWERS[kinds[0]], message[kinds[0]])
+    if isinstance(answer, Raised) and answer.category not in CATEGORIES:
+        raise ProtocolError(f"unknown category {answer.category!r}; known: {', '.join(CATEGORIES)}")
+    return answer
 
 
 def event_to_json(event: Event) -> dict[str, Any]:
@@ -175,7 +197,7 @@ def _build(record: type[Any], values: Any) -> Any:
     try:
         return record(**values)
     except TypeError as error:
-        raise ProtocolError(f"{record.__name__}: {error}") from error
+        raise ProtocolError(f"{record.__name__} is incomplete: {error}") from error
 
 
 def _travelling(record: type[Any]) -> list[str]:

@@ -21,7 +21,7 @@ from celeriac.conformance.adapter import ErrorClass, Signature
 __all__ = ["TAGS", "Opaque", "UntaggableError", "from_json", "to_json"]
 
 
-class UntaggableError(TypeError):
+class UntaggableError(ValueError):
     """A value has no form on the wire, or a tagged form cannot be read."""
 
 
@@ -56,7 +56,12 @@ def _signature(value: Signature) -> dict[str, Any]:
 
 #: How each type travels; the first that ``isinstance`` accepts is taken.  Payloads are converted in their turn.
 _TAGS = (
-    _Tag("bytes", bytes, lambda v: base64.b64encode(v).decode("ascii"), lambda v: base64.b64decode(v, validate=True)),
+    _Tag(
+        "bytes",
+        bytes,
+        lambda v: base64.b64encode(v).decode("ascii"),
+        lambda v: base64.b64decode(v, validate=True),
+    ),
     _Tag("datetime", datetime, datetime.isoformat, datetime.fromisoformat),
     _Tag("date", date, date.isoformat, date.fromisoformat),
     _Tag("time", time, time.isoformat, time.fromisoformat),
