@@ -120,8 +120,8 @@ def validator(name: str) -> Draft202012Validator:
     Raises:
         SpecError: there is no such schema.
     """
-    from jsonschema import Draft202012Validator  # noqa: PLC0415 - a program that only reads requirements starts fast
-    from referencing import Registry, Resource  # noqa: PLC0415
+    from jsonschema import Draft202012Validator
+    from referencing import Registry, Resource
 
     resources = {URN + other: Resource.from_contents(schema(other)) for other in schema_names()}
     registry: Registry[Any] = Registry().with_resources(resources.items())
