@@ -1,0 +1,1 @@
+"""Drivers: how the harness calls each implementation, and what they share."""

@@ -1,0 +1,1 @@
+"""The adapter for Celery itself, in processes of its own."""
