@@ -1,0 +1,106 @@
+"""The container engine: whether it answers, and which images it has."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from celeriac.conformance.providers.base import Unavailable
+
+__all__ = ["IMAGES", "answers", "has", "image", "pulled"]
+
+#: Where a server is found, by flavour: the official image, then what ``scripts/images`` makes without a registry.
+IMAGES: Mapping[str, tuple[str, ...]] = {
+    "rabbitmq": ("rabbitmq:3.13", "celeriac-bookworm"),
+    "redis": ("redis:7", "celeriac-bookworm"),
+    "valkey": ("valkey/valkey:8", "celeriac-trixie"),
+}
+
+HELP = "start the engine (dockerd), run `pip install 'celeriac[containers]'`, or use --broker-from=process"
+
+
+def answers() -> bool:
+    """Answer whether a container engine can be talked to."""
+    try:
+        with _client():
+            return True
+    except Unavailable:
+        return False
+
+
+def image(flavour: str) -> str | None:
+    """Answer the image to use for ``flavour`` if one is there: what the environment names, else the first known.
+
+    Raises:
+        Unavailable: no engine answers.
+    """
+    with _client() as client:
+        return next((name for name in _candidates(flavour) if _present(client, name)), None)
+
+
+def pulled(flavour: str) -> str:
+    """Fetch the preferred image for ``flavour`` and answer its name.
+
+    Raises:
+        Unavailable: no engine answers, or the image cannot be had.
+    """
+    with _client() as client:
+        return _pulled(client, flavour, _candidates(flavour)[0])
+
+
+def has(name: str) -> bool:
+    """Answer whether the image is there.
+
+    Raises:
+        Unavailable: no engine answers.
+    """
+    with _client() as client:
+        return _present(client, name)
+
+
+def _candidates(flavour: str) -> tuple[str, ...]:
+    named = os.environ.get(f"CELERIAC_IMAGE_{flavour.upper()}")
+    return (named,) if named else IMAGES[flavour]
+
+
+def _present(client: Any, name: str) -> bool:
+    from docker.errors import ImageNotFound
+
+    try:
+        client.images.get(name)
+    except ImageNotFound:
+        return False
+    return True
+
+
+def _pulled(client: Any, flavour: str, name: str) -> str:
+    from docker.errors import DockerException
+
+    try:
+        client.images.pull(name)
+    except DockerException as exc:
+        advice = f"set CELERIAC_IMAGE_{flavour.upper()}, or make one on Debian with scripts/images"
+        raise Unavailable(f"the image {name} is not here and cannot be pulled ({exc}): {advice}") from exc
+    return name
+
+
+@contextlib.contextmanager
+def _client() -> Iterator[Any]:
+    try:
+        import docker
+        from docker.errors import DockerException
+    except ImportError as exc:
+        raise Unavailable(f"no client for a container engine is installed: {HELP}") from exc
+    try:
+        client = docker.from_env(timeout=60)
+    except DockerException as exc:
+        raise Unavailable(f"no container engine answers ({exc}): {HELP}") from exc
+    try:
+        client.ping()
+        yield client
+    except (DockerException, OSError) as exc:
+        raise Unavailable(f"the container engine does not answer ({exc}): {HELP}") from exc
+    finally:
+        client.close()

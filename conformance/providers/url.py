@@ -1,0 +1,111 @@
+"""A broker that somebody else runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
+
+import amqp
+import redis
+
+from celeriac.conformance.providers.base import (
+    VISIBILITY,
+    Lease,
+    LeaseTimes,
+    Link,
+    Node,
+    Provider,
+    Unavailable,
+)
+from celeriac.conformance.providers.readiness import announced_version
+
+__all__ = ["UrlProvider"]
+
+_SCHEMES: Mapping[str, Link] = {"amqp": "amqp", "pyamqp": "amqp", "redis": "redis"}
+_PORTS: Mapping[Link, int] = {"amqp": 5672, "redis": 6379}
+
+HELP = (
+    "say how the broker is set with ?consumer_timeout=2000&channel_tick_interval=500 (milliseconds) at the end of "
+    "the URL"
+)
+
+
+class UrlProvider(Provider):
+    """The broker at a URL; nothing is started or stopped.
+
+    The URL of a RabbitMQ whose lease is short says so with ``?consumer_timeout=MS&channel_tick_interval=MS``
+    (the latter is 60000 unless told); without it there is no lease to check.
+
+    Raises:
+        ValueError: the URL cannot be used for this flavour.
+    """
+
+    def __init__(self, flavour: str, url: str) -> None:
+        super().__init__(flavour, "url")
+        parts = urlsplit(url)
+        if _SCHEMES.get(parts.scheme) != self.link:
+            known = " or ".join(f"{scheme}://" for scheme, link in _SCHEMES.items() if link == self.link)
+            raise ValueError(
+                f"--broker={flavour} needs a URL that begins with {known}, not {parts.scheme}://"
+            )
+        options = dict(parse_qsl(parts.query))
+        times = {name: options.pop(name, None) for name in ("consumer_timeout", "channel_tick_interval")}
+        self._lease = _lease(self.link, times["consumer_timeout"], times["channel_tick_interval"])
+        self.leases = (self._lease.kind,) if self._lease else ()
+        self._parts = parts._replace(scheme=self.link, query=urlencode(options))
+
+    def node(self, lease: Lease | None = None) -> Node:
+        """Answer the broker.
+
+        Raises:
+            Unavailable: it does not answer, or no such lease was told.
+        """
+        if lease == "channel-close" and self._lease is None:
+            raise Unavailable(
+                f"the broker at {self._address} has no short consumer_timeout that we know of: {HELP}"
+            )
+        return super().node(lease)
+
+    def start(self, lease: Lease | None) -> Node:
+        """Ask the broker whether it is there."""
+        node = _node(self.link, self._parts, self._lease if lease else None)
+        try:
+            announced_version(node)
+        except (OSError, amqp.AMQPError, redis.RedisError) as exc:
+            message = f"the broker at {self._address} does not answer: {type(exc).__name__}: {exc}"
+            raise Unavailable(f"{message}; check --broker-from and that the server runs") from exc
+        return node
+
+    def stop(self) -> None:
+        """Leave the broker alone."""
+
+    def version(self, node: Node) -> str:
+        """Answer the version that the server announces."""
+        return announced_version(node)
+
+    @property
+    def _address(self) -> str:
+        return f"{self._parts.hostname}:{self._parts.port or _PORTS[self.link]}"
+
+
+def _lease(link: Link, timeout: str | None, interval: str | None) -> LeaseTimes | None:
+    if link == "redis":
+        return VISIBILITY
+    if timeout is None:
+        return None
+    return LeaseTimes(int(timeout) / 1000, int(interval or 60_000) / 1000, "channel-close")
+
+
+def _node(link: Link, parts: SplitResult, lease: LeaseTimes | None) -> Node:
+    def text(part: str | None) -> str | None:
+        return None if part is None else unquote(part)
+
+    return Node(
+        host=parts.hostname or "127.0.0.1",
+        port=parts.port or _PORTS[link],
+        link=link,
+        url=parts.geturl(),
+        username=text(parts.username) or ("guest" if link == "amqp" else None),
+        password=text(parts.password) or ("guest" if link == "amqp" else None),
+        lease=lease,
+    )
