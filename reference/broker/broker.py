@@ -1,148 +1,96 @@
 """The embedded broker: AMQP 0-9-1 semantics without bytes, sockets, threads or a clock of its own.
 
-Every operation raises ``ChannelError`` or ``ConnectionError_`` and has then changed nothing, or succeeds and
-appends what clients must hear to ``Session.outbox``.  Answers to a method (queue.declare-ok and so on) are
-return values; the caller sends them *before* it drains the outbox.  Times in the API are milliseconds where
-AMQP has milliseconds, else seconds.
+Theory of operation
+-------------------
+The broker is a stack of layers, each a class that knows the ones below it:
+
+    Core        state, record, names
+    Exchanges   exchanges and bindings
+    Queues      queues
+    Flow        a message's way: enqueue, deliver, requeue, expire, dead-letter
+    Consuming   consumers, prefetch, get, settlements
+    Publishing  publish, confirms, returns, transactions
+    Leasing     channels end, and deliveries that are held too long are taken back
+    Broker      sessions, and time
+
+An operation is a method that takes the channel it was called on.  It raises ``ChannelError`` or
+``ConnectionError_`` and has then changed nothing, or it succeeds; what clients must hear beyond the return value
+is appended to ``Session.outbox``, and ``Session.wake`` is called when that was empty.  The caller sends
+the answer to a method *before* it drains the outbox, and turns an error into ``fail_channel`` or
+``fail_session``.
+
+Time enters through the clock and through ``step`` and ``next_due`` only: the broker is a party of a virtual
+clock, and a front end on wall time calls ``step`` at ``next_due``.  Ids come from counters.  So two runs with
+the same clock and the same operations write the same record.
+
+It is a test broker: nothing survives it, and it knows one virtual host.
 """
 
 from __future__ import annotations
 
-from celeriac.reference.broker.dialect import RABBIT_3_10, Dialect
-from celeriac.reference.broker.errors import BrokerError
-from celeriac.reference.broker.events import EventLog
-from celeriac.reference.broker.faults import FaultPlan
-from celeriac.reference.broker.model import (
-    Arguments,
-    Channel,
-    Exchange,
-    GetOk,
-    Properties,
-    Queue,
-    QueueInfo,
-    Session,
-)
-from celeriac.reference.clock import Clock
+from celeriac.reference.broker.effects import CloseConnection
+from celeriac.reference.broker.errors import BrokerError, ConnectionError_
+from celeriac.reference.broker.leasing import Leasing
+from celeriac.reference.broker.model import Channel, Session
 
 __all__ = ["Broker"]
 
 
-class Broker:
-    """A test broker: no persistence, no clustering, one virtual host."""
+class Broker(Leasing):
+    """An embedded broker; see ``Core`` for its arguments and attributes."""
 
-    events: EventLog
-    dialect: Dialect
-    clock: Clock
-    faults: FaultPlan
-    vhost: str
-    sessions: dict[int, Session]
-    queues: dict[str, Queue]
-    exchanges: dict[str, Exchange]
+    def open_session(self, peer: str = "", *, cancel_notify: bool = False) -> Session:
+        """Let a client in.
 
-    def __init__(
-        self,
-        clock: Clock,
-        dialect: Dialect | str = RABBIT_3_10,
-        *,
-        vhost: str = "/",
-        consumer_timeout_ms: int | None = None,
-        channel_tick_ms: int | None = None,
-        faults: FaultPlan | None = None,
-        record: bool = True,
-    ) -> None: ...
+        Args:
+            peer: what the record shall call it.
+            cancel_notify: it understands basic.cancel from the broker.
+        """
+        session = Session(self._count("session"), peer, cancel_notify)
+        self.sessions[session.id] = session
+        self._record("session.open", session, peer=peer)
+        return session
 
-    # sessions and channels
-    def open_session(self, peer: str = "", *, cancel_notify: bool = False) -> Session: ...
-    def close_session(self, session: Session, code: int = 200, text: str = "", by: str = "client") -> None: ...
+    def close_session(self, session: Session, code: int = 200, text: str = "", by: str = "client") -> None:
+        """End a session: its channels close, its exclusive queues go.  Code 0 means the transport was lost."""
+        if session.closed:
+            return
+        session.closed = True
+        for channel in list(session.channels.values()):
+            self.close_channel(channel, code, text, by)
+        for queue in [queue for queue in self.queues.values() if queue.owner is session]:
+            self._remove_queue(queue, "owner gone")
+        del self.sessions[session.id]
+        self._record("session.close", session, code=code, text=text, by=by)
+
     def fail_session(self, session: Session, error: BrokerError) -> None:
-        """Close a session because of ``error``: appends CloseConnection to its outbox."""
-    def open_channel(self, session: Session, number: int) -> Channel: ...
-    def close_channel(self, channel: Channel, code: int = 200, text: str = "", by: str = "client") -> None: ...
-    def fail_channel(self, channel: Channel, error: BrokerError) -> None:
-        """Close a channel because of ``error``: appends CloseChannel to its session's outbox."""
+        """Close a session because of ``error`` and tell the client: CloseConnection in the outbox."""
+        if not session.closed:
+            effect = CloseConnection(error.code, error.text, error.class_id, error.method_id)
+            session.emit(effect)
+            self.close_session(session, error.code, error.text, by="broker")
 
-    # time
-    def step(self) -> bool: ...
-    def next_due(self) -> float | None: ...
+    def open_channel(self, session: Session, number: int) -> Channel:
+        """Open a channel.
 
-    # exchanges
-    def declare_exchange(
-        self,
-        channel: Channel,
-        name: str,
-        type: str = "direct",
-        *,
-        passive: bool = False,
-        durable: bool = False,
-        auto_delete: bool = False,
-        internal: bool = False,
-        arguments: Arguments | None = None,
-    ) -> None: ...
-    def delete_exchange(self, channel: Channel, name: str, *, if_unused: bool = False) -> None: ...
-    def bind_exchange(
-        self, channel: Channel, destination: str, source: str, routing_key: str = "", arguments: Arguments | None = None
-    ) -> None: ...
-    def unbind_exchange(
-        self, channel: Channel, destination: str, source: str, routing_key: str = "", arguments: Arguments | None = None
-    ) -> None: ...
+        Raises:
+            ConnectionError_: 504, the number is in use.
+        """
+        if number in session.channels:
+            raise ConnectionError_(504, "second 'channel.open' seen")
+        channel = Channel(session, number, self.clock.monotonic())
+        self._lease_to(channel)
+        session.channels[number] = channel
+        self._record("channel.open", session, channel=number)
+        return channel
 
-    # queues
-    def declare_queue(
-        self,
-        channel: Channel,
-        name: str = "",
-        *,
-        passive: bool = False,
-        durable: bool = False,
-        exclusive: bool = False,
-        auto_delete: bool = False,
-        arguments: Arguments | None = None,
-    ) -> QueueInfo: ...
-    def bind_queue(
-        self, channel: Channel, queue: str, exchange: str, routing_key: str = "", arguments: Arguments | None = None
-    ) -> None: ...
-    def unbind_queue(
-        self, channel: Channel, queue: str, exchange: str, routing_key: str = "", arguments: Arguments | None = None
-    ) -> None: ...
-    def purge_queue(self, channel: Channel, queue: str) -> int: ...
-    def delete_queue(
-        self, channel: Channel, queue: str, *, if_unused: bool = False, if_empty: bool = False
-    ) -> int: ...
+    def step(self) -> bool:
+        """Do everything that is due now; answer whether anything was."""
+        cuts, self._cuts = self._cuts, []
+        for session in cuts:
+            self.close_session(session, 0, "", by="broker")
+        return self._timers.fire(self.clock.monotonic()) or bool(cuts)
 
-    # publishing
-    def publish(
-        self,
-        channel: Channel,
-        exchange: str,
-        routing_key: str,
-        properties: Properties,
-        body: bytes,
-        *,
-        mandatory: bool = False,
-    ) -> None: ...
-    def check_exchange(self, channel: Channel, exchange: str) -> None:
-        """Raise what publish would raise for the exchange alone (404, 403); for use when the method arrives."""
-    def select_confirms(self, channel: Channel) -> None: ...
-    def select_tx(self, channel: Channel) -> None: ...
-    def commit_tx(self, channel: Channel) -> None: ...
-    def rollback_tx(self, channel: Channel) -> None: ...
-
-    # consuming and settling
-    def qos(self, channel: Channel, prefetch_count: int, *, shared: bool = False, prefetch_size: int = 0) -> None:
-        """Set the prefetch; ``shared`` is basic.qos's global flag."""
-    def consume(
-        self,
-        channel: Channel,
-        queue: str,
-        tag: str = "",
-        *,
-        no_ack: bool = False,
-        exclusive: bool = False,
-        arguments: Arguments | None = None,
-    ) -> str: ...
-    def cancel(self, channel: Channel, tag: str) -> None: ...
-    def get(self, channel: Channel, queue: str, *, no_ack: bool = False) -> GetOk | None: ...
-    def ack(self, channel: Channel, tag: int, *, multiple: bool = False) -> None: ...
-    def nack(self, channel: Channel, tag: int, *, multiple: bool = False, requeue: bool = True) -> None: ...
-    def reject(self, channel: Channel, tag: int, *, requeue: bool = True) -> None: ...
-    def recover(self, channel: Channel, *, requeue: bool = True) -> None: ...
+    def next_due(self) -> float | None:
+        """Answer the ``monotonic()`` seconds of the next thing to do without being asked, or None."""
+        return self.clock.monotonic() if self._cuts else self._timers.next_due()

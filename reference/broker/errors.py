@@ -70,5 +70,5 @@ class ChannelError(BrokerError):
     """The broker closes the channel."""
 
 
-class ConnectionError_(BrokerError):  # noqa: N801 - AMQP's name, apart from the builtin's
+class ConnectionError_(BrokerError):  # noqa: N801, N818 - AMQP's name, apart from the builtin's
     """The broker closes the connection."""

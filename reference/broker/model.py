@@ -1,16 +1,28 @@
 """What a broker is made of: exchanges, queues, messages, deliveries, consumers, channels, sessions.
 
-Plain data; the rules that move it are in the layers of ``broker.py``.  Effects are what the broker wants to
-tell a client without being asked; they wait in ``Session.outbox`` for the wire layer.
+Plain data; the rules that move it are in the layers of ``broker.py``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from celeriac.reference.broker.backlog import Backlog
+from celeriac.reference.broker.effects import (
+    CancelConsumer,
+    CloseChannel,
+    CloseConnection,
+    Confirm,
+    Cut,
+    Deliver,
+    Effect,
+    GetOk,
+    QueueInfo,
+    Return,
+)
+from celeriac.reference.broker.messages import Arguments, Message, Properties, QueuedMessage, Rewrite
 from celeriac.reference.broker.timers import Timer
 
 __all__ = [
@@ -28,6 +40,7 @@ __all__ = [
     "Effect",
     "Exchange",
     "GetOk",
+    "Limits",
     "Message",
     "Properties",
     "Queue",
@@ -36,89 +49,9 @@ __all__ = [
     "Return",
     "Rewrite",
     "Session",
+    "Settlement",
+    "Transaction",
 ]
-
-Arguments = Mapping[str, Any]
-NO_ARGUMENTS: Arguments = {}
-
-
-@dataclass(slots=True)
-class Properties:
-    """A message's properties: the bytes as they came, and the few values the broker itself acts on.
-
-    Attributes:
-        raw: property flags and values as received, delivered verbatim.
-        expiration: the ``expiration`` property, milliseconds in text.
-        priority: the ``priority`` property.
-        delivery_mode: the ``delivery_mode`` property.
-        headers: the decoded header table (CC, BCC, x-death, headers exchanges), None when there is none.
-    """
-
-    raw: bytes = b""
-    expiration: str | None = None
-    priority: int | None = None
-    delivery_mode: int | None = None
-    headers: Arguments | None = None
-
-
-@dataclass(slots=True)
-class Rewrite:
-    """A change that the broker itself made to a message's properties.
-
-    Attributes:
-        headers: the whole header table that replaces the published one.
-        keep_expiration: False means that the ``expiration`` property is left out.
-    """
-
-    headers: dict[str, Any]
-    keep_expiration: bool = True
-
-
-@dataclass(slots=True)
-class Message:
-    """A published message; every queue it reached holds a ``QueuedMessage`` that points here.
-
-    Attributes:
-        id: given at publish, kept through requeues and dead-lettering.
-        exchange: where it was published last.
-        routing_key: with which key.
-        properties: as published.
-        body: as published.
-        rewrite: None, or what replaces part of ``properties`` on the wire.
-    """
-
-    id: int
-    exchange: str
-    routing_key: str
-    properties: Properties
-    body: bytes
-    rewrite: Rewrite | None = None
-
-    @property
-    def headers(self) -> Arguments:
-        """The header table as a consumer will see it."""
-        if self.rewrite is not None:
-            return self.rewrite.headers
-        return self.properties.headers or NO_ARGUMENTS
-
-
-@dataclass(slots=True)
-class QueuedMessage:
-    """A message's place in one queue.
-
-    Attributes:
-        message: what is queued.
-        position: order of arrival in the queue, kept when the message is requeued.
-        priority: effective priority, 0 in queues without ``x-max-priority``.
-        deadline: ``monotonic()`` seconds at which it expires, None for never.
-        redelivered: it has been delivered or got before.
-    """
-
-    message: Message
-    position: int
-    priority: int = 0
-    deadline: float | None = None
-    redelivered: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -142,6 +75,22 @@ class Binding:
     destination: Queue | Exchange
     routing_key: str
     arguments: Arguments = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """A queue's arguments, decoded.  Times in milliseconds."""
+
+    ttl_ms: int | None = None
+    expires_ms: int | None = None
+    max_length: int | None = None
+    max_bytes: int | None = None
+    overflow: Literal["drop-head", "reject-publish", "reject-publish-dlx"] = "drop-head"
+    max_priority: int = 0
+    dead_letter_exchange: str | None = None
+    dead_letter_routing_key: str | None = None
+    consumer_timeout_ms: int | None = None
+    quorum: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -171,25 +120,9 @@ class Queue:
     used_at: float = 0.0
     had_consumer: bool = False
     deleted: bool = False
-    limits: Limits = field(default_factory=lambda: Limits())
+    limits: Limits = field(default_factory=Limits)
     expiry: Timer | None = None
     disuse: Timer | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """A queue's arguments, decoded.  Times in milliseconds."""
-
-    ttl_ms: int | None = None
-    expires_ms: int | None = None
-    max_length: int | None = None
-    max_bytes: int | None = None
-    overflow: Literal["drop-head", "reject-publish", "reject-publish-dlx"] = "drop-head"
-    max_priority: int = 0
-    dead_letter_exchange: str | None = None
-    dead_letter_routing_key: str | None = None
-    consumer_timeout_ms: int | None = None
-    quorum: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -212,6 +145,13 @@ class Consumer:
     unacked: int = 0
     timeout_ms: int | None = None
     arguments: Arguments = field(default_factory=dict)
+
+    def has_capacity(self) -> bool:
+        """Say whether the limits of the consumer and of its channel allow one more delivery."""
+        channel = self.channel
+        if channel.shared_prefetch and channel.shared_unacked >= channel.shared_prefetch:
+            return False
+        return self.no_ack or not self.prefetch or self.unacked < self.prefetch
 
 
 @dataclass(eq=False, slots=True)
@@ -283,99 +223,6 @@ class Settlement:
     outcome: Literal["ack", "requeue", "reject"]
 
 
-@dataclass(slots=True)
-class Deliver:
-    """basic.deliver."""
-
-    channel: int
-    consumer_tag: str
-    delivery_tag: int
-    redelivered: bool
-    exchange: str
-    routing_key: str
-    message: Message
-
-
-@dataclass(slots=True)
-class Return:
-    """basic.return."""
-
-    channel: int
-    code: int
-    text: str
-    exchange: str
-    routing_key: str
-    message: Message
-
-
-@dataclass(slots=True)
-class Confirm:
-    """basic.ack (``ok``) or basic.nack from the broker to a publisher."""
-
-    channel: int
-    delivery_tag: int
-    ok: bool = True
-    multiple: bool = False
-
-
-@dataclass(slots=True)
-class CancelConsumer:
-    """basic.cancel from the broker; only sent to sessions with ``cancel_notify``."""
-
-    channel: int
-    consumer_tag: str
-
-
-@dataclass(slots=True)
-class CloseChannel:
-    """channel.close from the broker; the channel is already gone in the core."""
-
-    channel: int
-    code: int
-    text: str
-    class_id: int = 0
-    method_id: int = 0
-
-
-@dataclass(slots=True)
-class CloseConnection:
-    """connection.close from the broker; the session is already closed in the core."""
-
-    code: int
-    text: str
-    class_id: int = 0
-    method_id: int = 0
-
-
-@dataclass(slots=True)
-class Cut:
-    """A fault: drop the transport without a word; nothing follows it in the outbox."""
-
-
-Effect = Deliver | Return | Confirm | CancelConsumer | CloseChannel | CloseConnection | Cut
-
-
-@dataclass(slots=True)
-class GetOk:
-    """The answer of basic.get; ``message_count`` is what stays ready."""
-
-    delivery_tag: int
-    redelivered: bool
-    exchange: str
-    routing_key: str
-    message_count: int
-    message: Message
-
-
-@dataclass(frozen=True, slots=True)
-class QueueInfo:
-    """The answer of queue.declare."""
-
-    name: str
-    message_count: int
-    consumer_count: int
-
-
 def _nothing() -> None:
     """Wake nobody."""
 
@@ -408,6 +255,11 @@ class Session:
         self.outbox.append(effect)
         if len(self.outbox) == 1:
             self.wake()
+
+    def sever(self) -> None:
+        """Cut the transport: the client sees what is already in the outbox, and nothing more."""
+        self.emit(Cut())
+        self.cut = True
 
     def take(self) -> list[Effect]:
         """Empty the outbox and answer what was in it."""

@@ -1,0 +1,181 @@
+"""Expired leases: who is overdue, when anybody looks, and what follows (see ``lease.py``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from celeriac.reference.broker.effects import CancelConsumer, CloseChannel
+from celeriac.reference.broker.errors import BrokerError, ChannelError
+from celeriac.reference.broker.lease import Action, Check, LeasePolicy, Scope, next_tick
+from celeriac.reference.broker.model import Channel, Consumer, Delivery
+from celeriac.reference.broker.publishing import Publishing, settled_in
+from celeriac.reference.broker.timers import TOLERANCE, Timer
+
+__all__ = ["Leasing"]
+
+
+class Leasing(Publishing):
+    """The layer that opens and closes channels, and takes back what they hold for too long."""
+
+    def _lease_to(self, channel: Channel) -> None:
+        """Give a new channel the timer that its leases need."""
+        policy = self.dialect.quorum or self.dialect.classic
+        if policy is not None and policy.check is Check.SWEEP:
+            channel.lease = Timer(lambda: self._sweep_due(channel, policy), self._sweep)
+        elif policy is not None:
+            channel.lease = Timer(lambda: self._lease_due(channel), lambda: self._lease_over(channel))
+
+    def close_channel(self, channel: Channel, code: int = 200, text: str = "", by: str = "client") -> None:
+        """Close a channel: its consumers go, what it holds returns to its place, a transaction is void."""
+        if channel.closed:
+            return
+        channel.closed = True
+        channel.session.channels.pop(channel.number, None)
+        self._record("channel.close", channel.session, channel=channel.number, code=code, text=text, by=by)
+        deliveries = list(channel.unacked.values())
+        if channel.tx is not None:
+            deliveries = sorted([*deliveries, *settled_in(channel.tx)], key=lambda one: one.tag)
+        channel.unacked.clear()
+        consumers, channel.consumers = list(channel.consumers.values()), {}
+        self._part(consumers)
+        self._requeue(self._release(channel, deliveries), "channel closed")
+
+    def fail_channel(self, channel: Channel, error: BrokerError) -> None:
+        """Close a channel because of ``error`` and tell the client: CloseChannel in the outbox."""
+        if not channel.closed:
+            effect = CloseChannel(channel.number, error.code, error.text, error.class_id, error.method_id)
+            channel.session.emit(effect)
+            self.close_channel(channel, error.code, error.text, by="broker")
+
+    def _part(self, consumers: list[Consumer]) -> None:
+        """Let all consumers of a dying channel leave before anything is delivered to the others."""
+        for consumer in consumers:
+            if not consumer.queue.deleted:
+                self._leave(consumer, by="close")
+
+    def _policy(self, delivery: Delivery) -> LeasePolicy | None:
+        return self.dialect.quorum if delivery.queue.limits.quorum else self.dialect.classic
+
+    def _timeout_ms(self, delivery: Delivery, policy: LeasePolicy) -> int:
+        consumer = delivery.consumer
+        if policy.consumer_argument and consumer is not None and consumer.timeout_ms is not None:
+            return consumer.timeout_ms
+        own = delivery.queue.limits.consumer_timeout_ms
+        return own if policy.queue_argument and own is not None else policy.timeout_ms
+
+    def _deadline_of(self, delivery: Delivery, policy: LeasePolicy) -> float:
+        return delivery.taken_at + self._timeout_ms(delivery, policy) / 1000
+
+    def _watched(self, channel: Channel) -> Iterator[tuple[Delivery, LeasePolicy]]:
+        """Go through the deliveries of a channel whose lease somebody looks at."""
+        for delivery in channel.unacked.values():
+            policy = self._policy(delivery)
+            if policy is not None and not delivery.stale:
+                yield delivery, policy
+                if policy.scope is Scope.OLDEST_ON_CHANNEL:
+                    return
+
+    def _lease_due(self, channel: Channel) -> float | None:
+        dues = [self._seen_at(channel, delivery, policy) for delivery, policy in self._watched(channel)]
+        return min(dues) if dues else None
+
+    def _seen_at(self, channel: Channel, delivery: Delivery, policy: LeasePolicy) -> float:
+        deadline = self._deadline_of(delivery, policy)
+        if policy.check is Check.EXACT:
+            return deadline
+        return next_tick(channel.opened_at, policy.interval_ms / 1000, deadline, strictly=True)
+
+    def _lease_over(self, channel: Channel) -> None:
+        now = self.clock.monotonic()
+        overdue = [
+            (delivery, policy)
+            for delivery, policy in self._watched(channel)
+            if self._seen_at(channel, delivery, policy) - now < TOLERANCE
+        ]
+        for delivery, policy in overdue:
+            self._record_expired(channel, delivery, policy)
+        if all(self._only_cancels(delivery, policy) for delivery, policy in overdue):
+            self._cancel_consumers(channel, [delivery for delivery, _ in overdue])
+        else:
+            self._close_overdue(channel, *overdue[0])
+
+    def _record_expired(self, channel: Channel, delivery: Delivery, policy: LeasePolicy) -> None:
+        self._record(
+            "lease.expired",
+            channel.session,
+            channel=channel.number,
+            queue=delivery.queue.name,
+            message=delivery.item.message.id,
+            tag=delivery.tag,
+            policy=policy.action.value,
+        )
+
+    @staticmethod
+    def _only_cancels(delivery: Delivery, policy: LeasePolicy) -> bool:
+        consumer = delivery.consumer
+        cancels = policy.action is Action.CANCEL_CONSUMER
+        return cancels and consumer is not None and consumer.channel.session.cancel_notify
+
+    def _close_overdue(self, channel: Channel, delivery: Delivery, policy: LeasePolicy) -> None:
+        known = policy.action is Action.CLOSE_CHANNEL
+        timeout_ms = self._timeout_ms(delivery, policy) if known else -1
+        text = self.dialect.lease_text.format(channel=channel.number, timeout_ms=timeout_ms)
+        self.fail_channel(channel, ChannelError(406, text))
+
+    def _cancel_consumers(self, channel: Channel, overdue: list[Delivery]) -> None:
+        for delivery in overdue:
+            del channel.unacked[delivery.tag]
+        self._release(channel, overdue)
+        for consumer in dict.fromkeys(delivery.consumer for delivery in overdue):
+            if consumer is not None and channel.consumers.pop(consumer.tag, None) is not None:
+                channel.session.emit(CancelConsumer(channel.number, consumer.tag))
+                self._leave(consumer, by="broker")
+        self._requeue(overdue, "lease expired")
+
+    def _consumer_joined(self, channel: Channel) -> None:
+        policy = self.dialect.classic
+        if policy is None or policy.check is not Check.SWEEP:
+            return
+        if channel.sweeps_from is None:
+            channel.sweeps_from = self.clock.monotonic()
+            self._sweep()
+        self._lease_taken(channel)
+
+    def _lease_taken(self, channel: Channel) -> None:
+        """See to it that somebody looks: the holder's channel, or every channel that sweeps."""
+        policy = self.dialect.classic
+        if policy is None or policy.check is not Check.SWEEP:
+            super()._lease_taken(channel)
+            return
+        for other in self._channels():
+            super()._lease_taken(other)
+
+    def _channels(self) -> list[Channel]:
+        return [channel for session in self.sessions.values() for channel in session.channels.values()]
+
+    def _sweep_due(self, channel: Channel, policy: LeasePolicy) -> float | None:
+        if channel.sweeps_from is None or channel.closed or not channel.consumers:
+            return None
+        deadlines = [
+            self._deadline_of(delivery, policy)
+            for other in self._channels()
+            for delivery, _ in self._watched(other)
+        ]
+        if not deadlines:
+            return None
+        return next_tick(channel.sweeps_from, policy.interval_ms / 1000, min(deadlines), strictly=False)
+
+    def _sweep(self) -> None:
+        """Requeue everything overdue behind the backs of the holders, who keep their copies."""
+        now = self.clock.monotonic()
+        overdue = [
+            (channel, delivery, policy)
+            for channel in self._channels()
+            for delivery, policy in self._watched(channel)
+            if self._deadline_of(delivery, policy) - now < TOLERANCE
+        ]
+        for channel, delivery, policy in overdue:
+            self._record_expired(channel, delivery, policy)
+            delivery.stale = True
+            delivery.queue.unacked -= 1
+        self._requeue([delivery for _, delivery, _ in overdue], "lease expired")
