@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-__all__ = ["WireMessage", "redis_envelope", "task_message"]
+__all__ = ["Embed", "WireMessage", "redis_envelope", "task_message"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,10 @@ class WireMessage:
     def without_headers(self, *names: str) -> WireMessage:
         """Answer the same message without some headers."""
         return replace(self, headers={k: v for k, v in self.headers.items() if k not in names})
+
+    def with_properties(self, **changes: Any) -> WireMessage:
+        """Answer the same message with some properties replaced or added."""
+        return replace(self, properties={**self.properties, **changes})
 
     def with_body(self, body: bytes, **announced: str) -> WireMessage:
         """Answer the same message with another body; ``announced`` may change content_type and _encoding."""

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import itertools
 import os
+import threading
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from celeriac.conformance import embedded
 from celeriac.conformance.adapter import Adapter, Answer, Broken, Event, Scenario
@@ -25,11 +26,15 @@ from celeriac.conformance.history import History
 from celeriac.conformance.inject import AmqpInjector, Injector, RedisInjector
 from celeriac.conformance.providers import BrokerInfo, LeaseTimes, Node, Provider
 from celeriac.conformance.recorder import Recorder
+from celeriac.conformance.strategies import examples
 from celeriac.conformance.tap import Tap
+from celeriac.conformance.verdicts import NotApplicable
 
 if TYPE_CHECKING:
     from celeriac.conformance.messages import WireMessage
     from celeriac.conformance.world import LeaseNeed
+
+Case = TypeVar("Case")
 
 __all__ = ["Stage", "VirtualStage", "WallStage"]
 
@@ -88,6 +93,18 @@ class Stage(Protocol):
     def drop_connections(self) -> None:
         """Cut its connections once."""
 
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Let something happen later."""
+
+    def cut_next_publish(self) -> None:
+        """Cut the connection that carries the next message before the broker has taken it."""
+
+    def sample(self, cases: Sequence[Case]) -> Sequence[Case]:
+        """Answer the cases that this stage can afford."""
+
+    def properties(self, body: Callable[..., None]) -> Callable[..., None]:
+        """Apply hypothesis settings that this stage can afford."""
+
     def close(self) -> None:
         """Release everything."""
 
@@ -101,6 +118,7 @@ class _Stage:
     jitter: float
     patience: float
     repeats: int
+    budget: int
 
     def __init__(self, adapter_factory: Callable[[], Adapter]) -> None:
         self.adapter = adapter_factory()
@@ -119,6 +137,14 @@ class _Stage:
         except Exception:  # noqa: BLE001 - the adapter is somebody else's code
             return Broken(f"the adapter raised in {operation}:\n{traceback.format_exc()}")
 
+    def sample(self, cases: Sequence[Case]) -> Sequence[Case]:
+        """Answer the cases that this stage can afford."""
+        return cases[: self.budget]
+
+    def properties(self, body: Callable[..., None]) -> Callable[..., None]:
+        """Apply hypothesis settings that this stage can afford; the examples are the same in every run."""
+        return examples(self.budget, shrink=self.kind == "virtual")(body)
+
     def _event(self, event: Event) -> None:
         self.history.add(event.kind, event.at, "probe", **event.data)
 
@@ -132,6 +158,7 @@ class VirtualStage(_Stage):
     jitter = 0.0
     patience = 2 * 86_400.0
     repeats = 1
+    budget = 50
     broker = embedded.IN_PROCESS
 
     clock: embedded.VirtualClock
@@ -200,9 +227,36 @@ class VirtualStage(_Stage):
         """Drop the present connections."""
         self._site.drop()
 
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Let something happen in ``seconds`` of virtual time."""
+        self.clock.attach(_Alarm(self.clock, seconds, action))
+
+    def cut_next_publish(self) -> None:
+        """Cut the connection that carries the next message before the broker has taken it."""
+        self._site.cut_next_publish()
+
     def close(self) -> None:
         """Release the adapter."""
         self.adapter.close()
+
+
+class _Alarm:
+    """A party of the virtual clock that does one thing, once."""
+
+    def __init__(self, clock: embedded.VirtualClock, seconds: float, action: Callable[[], None]) -> None:
+        self._clock = clock
+        self._due = clock.monotonic() + seconds
+        self._action = action
+
+    def step(self) -> bool:
+        if not self._clock.reached(self._due):
+            return False
+        self._clock.detach(self)
+        self._action()
+        return True
+
+    def next_due(self) -> float | None:
+        return self._due
 
 
 class WallStage(_Stage):
@@ -214,6 +268,7 @@ class WallStage(_Stage):
     jitter = 0.12
     patience = 20.0
     repeats = 3
+    budget = 5
 
     scenario: Scenario
     worker_url: str
@@ -225,6 +280,7 @@ class WallStage(_Stage):
         self._provider = provider
         self._log = self.history = History(slack=0.005)
         self._taps: dict[int, Tap] = {}
+        self._timers: list[threading.Timer] = []
         self._run = f"{os.getpid():x}"
 
     def now(self) -> float:
@@ -262,6 +318,8 @@ class WallStage(_Stage):
 
     def end(self) -> None:
         """End the scenario and remove its queue."""
+        while self._timers:
+            self._timers.pop().cancel()
         self.request("end")
         self._injector.close()
         if self._tap not in self._taps.values():
@@ -289,6 +347,18 @@ class WallStage(_Stage):
     def drop_connections(self) -> None:
         """Drop the present connections."""
         self._tap.drop()
+
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Let something happen in ``seconds`` on a thread of its own."""
+        timer = threading.Timer(seconds, action)
+        timer.daemon = True
+        timer.start()
+        self._timers.append(timer)
+
+    def cut_next_publish(self) -> None:
+        """Refuse: the tap only observes."""
+        message = "the wire tap cannot cut a connection in the middle of a publish yet"
+        raise NotApplicable(message)
 
     def close(self) -> None:
         """Release the adapter, the taps and the broker."""

@@ -7,16 +7,20 @@ moments are read from ``world.now()``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from hypothesis import given
 
 from celeriac.conformance.adapter import Answer, Broken, Call, Ok, Raised, Unsupported, WorkerSpec
 from celeriac.conformance.messages import WireMessage, task_message
 from celeriac.conformance.verdicts import HarnessError, Inconclusive, Judgement, NotApplicable, Violation
 
 if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
     from celeriac.conformance.claim import Claim
     from celeriac.conformance.history import History, Record
     from celeriac.conformance.providers import BrokerInfo, LeaseTimes
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Called", "Sent", "World", "iso"]
 
+Case = TypeVar("Case")
 LeaseNeed = Literal["channel-close", "redeliver"] | None
 
 
@@ -123,6 +128,10 @@ class World:
     def queue(self) -> str:
         """Answer the queue of the scenario, where calls go by default and workers consume."""
         return self.stage.scenario.queue
+
+    def has(self, feature: str) -> bool:
+        """Answer whether the implementation has a feature here: claimed, and nothing it needs is missing."""
+        return self.claim.claims(feature) and feature not in self.stage.missing
 
     def now(self) -> float:
         """Answer the current moment in epoch seconds."""
@@ -293,6 +302,23 @@ class World:
         """Answer the state of the task as the implementation's caller sees it."""
         return self._accept(self.stage.request("state", called.id))
 
+    def sample(self, cases: Sequence[Case]) -> Sequence[Case]:
+        """Answer all cases where time costs nothing, else the first few."""
+        return self.stage.sample(cases)
+
+    # -- properties -----------------------------------------------------------------------------------
+
+    def for_all(self, *strategies: SearchStrategy[Any]) -> Callable[[Callable[..., None]], None]:
+        """Run the decorated function at once, with many values of the strategies.
+
+        The values are the same in every run (``--explore`` takes new ones), and fewer where time is real.
+        """
+
+        def run(body: Callable[..., None]) -> None:
+            given(*strategies)(self.stage.properties(body))()
+
+        return run
+
     # -- time and the network -------------------------------------------------------------------------
 
     def advance(self, seconds: float) -> None:
@@ -310,6 +336,10 @@ class World:
         records = self.history.of(*kinds, **fields)
         return records[count - 1] if len(records) >= count else None
 
+    def until(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
+        """Wait until ``predicate()`` holds; answer False when ``timeout`` seconds passed first."""
+        return self.stage.clock.wait_for(predicate, self.stage.patience if timeout is None else timeout)
+
     def expect(self, *kinds: str, timeout: float | None = None, count: int = 1, **fields: Any) -> Record:
         """Wait like ``wait`` for something that must happen.
 
@@ -324,6 +354,18 @@ class World:
             observed = "only: " + (", ".join(r.kind for r in seen) or "nothing")
             raise Violation("", Judgement("fail", f"{what} with {about or 'any fields'}", observed, tuple(seen)))
         return record
+
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Let ``action`` happen in ``seconds``, also while a call of the implementation blocks."""
+        self.stage.after(seconds, action)
+
+    def cut_next_publish(self) -> None:
+        """Cut the connection when the next message is on its way, before the broker has taken it.
+
+        Raises:
+            NotApplicable: this stage cannot.
+        """
+        self.stage.cut_next_publish()
 
     def broker_down(self) -> None:
         """Cut every connection of the implementation and turn away new ones."""
@@ -358,6 +400,18 @@ class World:
         """Fail the requirement unless ``holds``."""
         if not holds:
             raise Violation(requirement, Judgement("fail", expected, observed, evidence))
+
+    def require_refusal(self, requirement: str, **call: Any) -> None:
+        """Call a task; fail the requirement unless the call raises and nothing at all has been published.
+
+        An error of the connection does not count: what is refused must be refused by its value.
+        """
+        called = self.call(**call)
+        refused = isinstance(called.answer, Raised) and called.answer.category != "connection"
+        about = ", ".join(f"{name}={value!r}" for name, value in call.items())
+        self.require(requirement, refused, f"{about} is refused", f"answered: {called.answer}")
+        published = self.history.of("published")
+        self.require(requirement, not published, "nothing is published", f"{len(published)} messages", *published)
 
     def _accept(self, answer: Answer) -> Ok | Raised:
         if isinstance(answer, Broken):

@@ -35,6 +35,9 @@ __all__ = ["Clock", "DeadlockError", "Party", "VirtualClock", "WallClock"]
 
 Predicate = Callable[[], bool]
 
+#: Half of the clock's unit, in seconds: sums of floats may miss a moment by less.
+RESOLUTION = 5e-7
+
 
 class DeadlockError(RuntimeError):
     """Somebody waits without a time limit for something that can never happen."""
@@ -68,6 +71,9 @@ class Clock(Protocol):
 
     def wait_for(self, predicate: Predicate, timeout: float | None = None) -> bool:
         """Return True as soon as ``predicate()`` holds, False when ``timeout`` seconds passed first."""
+
+    def reached(self, due: float) -> bool:
+        """Answer whether the ``monotonic()`` time ``due`` has come, to half a microsecond."""
 
     def attach(self, party: Party) -> None:
         """Let ``party`` take part in virtual time; no effect on a wall clock."""
@@ -106,6 +112,10 @@ class WallClock:
             time.sleep(self.poll_interval)
         return True
 
+    def reached(self, due: float) -> bool:
+        """Answer whether ``due`` has come."""
+        return due - self.monotonic() < RESOLUTION
+
     def attach(self, party: Party) -> None:
         """Do nothing: on a wall clock every party runs its own loop."""
 
@@ -135,6 +145,10 @@ class VirtualClock:
     def monotonic(self) -> float:
         """Answer the virtual seconds since the origin."""
         return self._elapsed / 1e6
+
+    def reached(self, due: float) -> bool:
+        """Answer whether ``due`` has come."""
+        return due - self.monotonic() < RESOLUTION
 
     def attach(self, party: Party) -> None:
         """Let ``party`` take part from now on."""

@@ -1,0 +1,287 @@
+"""ETA and countdown: when a task may start at the earliest."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import strategies as st
+
+from celeriac.conformance import oracles
+from celeriac.conformance.adapter import Raised
+from celeriac.conformance.checks import check
+from celeriac.conformance.decoding import moment
+from celeriac.conformance.world import iso
+
+if TYPE_CHECKING:
+    from celeriac.conformance.history import Record
+    from celeriac.conformance.world import Called, World
+
+MILLISECOND = 0.001
+#: Stamps are compared as floats; a microsecond is the resolution of the header.
+ROUNDING = 2e-6
+
+countdowns = st.one_of(
+    st.integers(1, 10**6), st.floats(0.001, 10**6, allow_nan=False).map(lambda value: round(value, 3))
+)
+offsets = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+aware_moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=offsets)  # noqa: DTZ001
+
+
+def require_sum(world: World, requirement: str, called: Called, seconds: float, record: Record) -> None:
+    """Require that the ``eta`` header is a moment between the call and its answer, plus ``seconds``."""
+    text = record.headers.get("eta")
+    at = moment(text)
+    earliest, latest = called.before + seconds, called.after + seconds
+    slack = world.history.slack + ROUNDING
+    world.require(
+        requirement,
+        at is not None and earliest - slack <= at <= latest + slack,
+        f"eta is the moment of the call plus {seconds} s: {iso(earliest)} to {iso(latest)}",
+        f"eta is {text!r}",
+        record,
+    )
+
+
+@check("ETA-001")
+def test_countdown_becomes_the_moment_of_the_call_plus_its_seconds(world: World) -> None:
+    """The eta header is the moment of the call plus the countdown."""
+    world.begin()
+
+    @world.for_all(st.integers(1, 10**6))
+    def _(countdown: int) -> None:
+        called = world.call(countdown=countdown)
+        require_sum(world, "ETA-001", called, countdown, world.published(called))
+
+
+@check("ETA-002")
+def test_eta_is_carried_as_the_same_instant(world: World) -> None:
+    """The eta header denotes the instant that the caller gave, to the millisecond, in any zone."""
+    world.begin()
+
+    @world.for_all(aware_moments)
+    def _(eta: datetime) -> None:
+        record = world.published(world.call(eta=eta))
+        text = record.headers.get("eta")
+        at = moment(text)
+        world.require(
+            "ETA-002",
+            at is not None and abs(at - eta.timestamp()) <= MILLISECOND,
+            f"eta denotes {eta.isoformat()}",
+            f"eta is {text!r}",
+            record,
+        )
+
+
+@check("ETA-003")
+def test_eta_header_has_date_time_and_offset(world: World) -> None:
+    """The eta header is an ISO 8601 text with a UTC offset, whichever option it was made from."""
+    world.begin()
+
+    @world.for_all(st.one_of(st.builds(dict, countdown=countdowns), st.builds(dict, eta=aware_moments)))
+    def _(options: dict[str, Any]) -> None:
+        record = world.published(world.call(**options))
+        text = record.headers.get("eta")
+        world.require(
+            "ETA-003",
+            moment(text) is not None and "T" in str(text).replace(" ", "T"),
+            "an ISO 8601 text of date, time and UTC offset",
+            f"{text!r}",
+            record,
+        )
+
+
+@check("ETA-004")
+def test_no_start_before_the_eta(world: World) -> None:
+    """Tasks with various ETAs are each started, and none before its moment."""
+    world.begin()
+    world.worker()
+    sent = [world.send("celeriac.add", (2, 2), eta=world.tick * share) for share in (0.5, 2.0, 1.0, 1.5)]
+    for message in sent:
+        world.expect("ended", task_id=message.task_id)
+    for message in sent:
+        assert message.eta is not None
+        world.judge("ETA-004", oracles.not_before(world.history, message.task_id, message.eta))
+
+
+@check("ETA-005")
+def test_no_eta_without_eta_or_countdown(world: World) -> None:
+    """A call that asks for no delay has null as its eta header."""
+    world.begin()
+    record = world.published(world.call())
+    world.judge("ETA-005", oracles.equal(None, record.headers.get("eta", "absent"), "the eta header", record))
+
+
+@check("ETA-006")
+def test_countdown_of_zero_is_no_countdown(world: World) -> None:
+    """A countdown of 0 carries no moment, or one that is not after the call."""
+    world.begin()
+    called = world.call(countdown=0)
+    record = world.published(called)
+    text = record.headers.get("eta")
+    world.require("ETA-006", text is None, "a null eta header, as without a countdown", f"{text!r}", record)
+
+
+@check("ETA-007")
+def test_countdown_wins_over_eta(world: World) -> None:
+    """Given both, the header is made from the countdown."""
+    world.begin()
+
+    @world.for_all(aware_moments, st.integers(1, 10**6))
+    def _(eta: datetime, countdown: int) -> None:
+        called = world.call(eta=eta, countdown=countdown)
+        require_sum(world, "ETA-007", called, countdown, world.published(called))
+
+
+@check("ETA-008")
+def test_countdown_keeps_its_fraction(world: World) -> None:
+    """A countdown of one and a quarter seconds is not rounded."""
+    world.begin()
+
+    @world.for_all(st.integers(1, 10**6).map(lambda thousands: thousands / 1000))
+    def _(countdown: float) -> None:
+        called = world.call(countdown=countdown)
+        require_sum(world, "ETA-008", called, countdown, world.published(called))
+
+
+@check("ETA-009")
+def test_negative_countdown_is_refused_or_past(world: World) -> None:
+    """A negative countdown raises, or is carried as a moment before the call."""
+    world.begin()
+    called = world.call(countdown=-5)
+    if isinstance(called.answer, Raised):
+        return
+    require_sum(world, "ETA-009", called, -5, world.published(called))
+
+
+@check("ETA-010")
+def test_countdown_that_is_no_number_is_refused(world: World) -> None:
+    """A text, a list or a mapping as countdown raises, and nothing is published."""
+    world.begin()
+    for countdown in ("10", "soon", [1], {"seconds": 1}):
+        world.require_refusal("ETA-010", countdown=countdown)
+
+
+@check("ETA-011")
+def test_countdown_is_elapsed_seconds_in_every_zone(world: World) -> None:
+    """A zone with daylight saving time changes nothing of the instant, however far away it is."""
+    world.begin(settings={"timezone": "Europe/Berlin", "enable_utc": True})
+    for days in range(0, 365, 13):
+        called = world.call(countdown=days * 86_400 + 7_200)
+        require_sum(world, "ETA-011", called, days * 86_400 + 7_200, world.published(called))
+
+
+@check("ETA-012")
+def test_task_with_an_eta_is_executed_once(world: World) -> None:
+    """Each of several held tasks is executed exactly once."""
+    world.begin()
+    world.worker()
+    sent = [world.send("celeriac.add", (1, i), eta=world.tick * (1 + i / 10)) for i in range(5)]
+    for message in sent:
+        world.expect("ended", task_id=message.task_id)
+    world.advance(world.tick)
+    for message in sent:
+        world.judge("ETA-012", oracles.executed(world.history, message.task_id))
+
+
+@check("ETA-013")
+def test_past_eta_is_executed(world: World) -> None:
+    """Moments long gone are no obstacle."""
+    world.begin()
+    world.worker()
+    for seconds in (-1, -3600, -86_400 * 365 * 20):
+        sent = world.send("celeriac.add", (2, 2), eta=seconds)
+        world.expect("ended", task_id=sent.task_id)
+        world.judge("ETA-013", oracles.executed(world.history, sent.task_id))
+
+
+@check("ETA-014")
+def test_held_message_is_not_acknowledged(world: World) -> None:
+    """The message of a held task is delivered at once and acknowledged only when the task starts."""
+    world.begin()
+    world.worker()
+    sent = world.send("celeriac.add", (2, 2), eta=world.tick * 2)
+    world.expect("delivered", task_id=sent.task_id)
+    world.expect("ended", task_id=sent.task_id)
+    world.expect("acked", task_id=sent.task_id)
+    assert sent.eta is not None
+    world.judge("ETA-014", oracles.held_until(world.history, sent.task_id, sent.eta))
+
+
+def variants(at: float) -> list[str]:
+    """Answer texts that all denote the same instant."""
+    value = datetime.fromtimestamp(round(at), UTC)
+    far_east, far_west = timezone(timedelta(hours=13, minutes=45)), timezone(timedelta(hours=-9, minutes=-30))
+    return [
+        value.isoformat(timespec="microseconds"),
+        value.isoformat(timespec="seconds"),
+        value.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        value.astimezone(far_east).isoformat(),
+        value.astimezone(far_west).isoformat(timespec="milliseconds"),
+    ]
+
+
+@check("ETA-015")
+def test_offsets_are_read_as_the_instant_they_denote(world: World) -> None:
+    """The same instant in several zones, with Z and with offsets, holds the task until then."""
+    world.begin()
+    world.worker()
+    at = round(world.now() + 2 * world.tick)
+    messages = [world.message().with_headers(eta=text) for text in variants(at)]
+    for message in messages:
+        world.inject(message)
+    for message in messages:
+        world.expect("ended", task_id=message.task_id)
+        world.judge("ETA-015", oracles.not_before(world.history, message.task_id, at))
+
+
+@check("ETA-016")
+def test_eta_without_an_offset_is_utc(world: World) -> None:
+    """A naive moment is read as UTC, whatever zone the worker is set to."""
+    world.begin(settings={"timezone": "Asia/Tokyo", "enable_utc": True})
+    world.worker()
+    at = world.now() + 2 * world.tick
+    naive = datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat()
+    message = world.message().with_headers(eta=naive)
+    world.inject(message)
+    started = world.expect("started", task_id=message.task_id)
+    world.judge("ETA-016", oracles.not_before(world.history, message.task_id, at))
+    late = started.at - at
+    world.require(
+        "ETA-016", late < 3600, "started at the moment read as UTC", f"started {late:.0f} s after it", started
+    )
+
+
+@check("ETA-017")
+def test_held_tasks_do_not_stop_the_others(world: World) -> None:
+    """Tasks without an ETA are executed while many times the prefetch limit of others is held."""
+    world.begin(settings={"worker_prefetch_multiplier": 1, "worker_concurrency": 1})
+    world.worker()
+    held = [world.send("celeriac.add", (1, 1), eta=world.tick * 3) for _ in range(4)]
+    for message in held[:1]:
+        world.expect("delivered", task_id=message.task_id)
+    prompt = world.send("celeriac.add", (2, 2))
+    ended = world.expect("ended", task_id=prompt.task_id)
+    earliest = min(message.eta or 0.0 for message in held)
+    world.require(
+        "ETA-017",
+        ended.at < earliest,
+        "the task without an ETA ends before the held ones are due",
+        f"it ended {ended.at - earliest:+.3f} s from then",
+        ended,
+    )
+
+
+@check("ETA-018")
+def test_warm_stop_returns_held_messages(world: World) -> None:
+    """What a stopped worker held is executed by the next one, once, at its moment."""
+    world.begin()
+    first = world.worker()
+    sent = world.send("celeriac.add", (2, 2), eta=world.tick * 6)
+    world.expect("delivered", task_id=sent.task_id)
+    world.stop(first)
+    world.worker()
+    world.expect("ended", task_id=sent.task_id)
+    assert sent.eta is not None
+    world.judge("ETA-018", oracles.not_before(world.history, sent.task_id, sent.eta))
+    world.judge("ETA-018", oracles.executed(world.history, sent.task_id))

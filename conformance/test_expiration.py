@@ -1,0 +1,287 @@
+"""Expiration: until when a task is worth executing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import strategies as st
+
+from celeriac.conformance import oracles
+from celeriac.conformance.adapter import Raised
+from celeriac.conformance.checks import check
+from celeriac.conformance.decoding import moment
+from celeriac.conformance.messages import Embed
+from celeriac.conformance.world import iso
+
+if TYPE_CHECKING:
+    from celeriac.conformance.world import Called, World
+
+MILLISECOND = 0.001
+ROUNDING = 2e-6
+
+offsets = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+future = st.datetimes(datetime(2040, 1, 1), datetime(2100, 1, 1), timezones=offsets)  # noqa: DTZ001
+lifetimes = st.one_of(st.integers(1, 10**6), st.integers(1, 10**9).map(lambda thousands: thousands / 1000))
+
+
+@check("EXP-001")
+def test_seconds_become_the_moment_of_the_call_plus_them(world: World) -> None:
+    """The expires header is the moment of the call plus the seconds given."""
+    world.begin()
+
+    @world.for_all(lifetimes)
+    def _(seconds: float) -> None:
+        called = world.call(expires=seconds)
+        record = world.published(called)
+        text = record.headers.get("expires")
+        at = moment(text)
+        earliest, latest = called.before + seconds, called.after + seconds
+        slack = world.history.slack + ROUNDING
+        world.require(
+            "EXP-001",
+            at is not None and earliest - slack <= at <= latest + slack,
+            f"expires is the moment of the call plus {seconds} s: {iso(earliest)} to {iso(latest)}",
+            f"expires is {text!r}",
+            record,
+        )
+
+
+@check("EXP-002")
+def test_datetime_is_carried_as_the_same_instant(world: World) -> None:
+    """The expires header denotes the instant that the caller gave, to the millisecond, in any zone."""
+    world.begin()
+
+    @world.for_all(future)
+    def _(expires: datetime) -> None:
+        record = world.published(world.call(expires=expires))
+        text = record.headers.get("expires")
+        at = moment(text)
+        world.require(
+            "EXP-002",
+            at is not None and abs(at - expires.timestamp()) <= MILLISECOND,
+            f"expires denotes {expires.isoformat()}",
+            f"expires is {text!r}",
+            record,
+        )
+
+
+@check("EXP-003")
+def test_header_has_date_time_and_offset(world: World) -> None:
+    """The expires header is an ISO 8601 text with a UTC offset, whatever it was made from."""
+    world.begin()
+
+    @world.for_all(st.one_of(lifetimes, future))
+    def _(expires: Any) -> None:
+        record = world.published(world.call(expires=expires))
+        text = record.headers.get("expires")
+        expected = "an ISO 8601 text of date, time and UTC offset"
+        world.require("EXP-003", moment(text) is not None, expected, f"{text!r}", record)
+
+
+@check("EXP-004")
+def test_no_expiry_unless_asked_for(world: World) -> None:
+    """A call without expires has a null header and no time to live."""
+    world.begin()
+    record = world.published(world.call())
+    world.judge("EXP-004", oracles.equal(None, record.headers.get("expires", "absent"), "the expires header", record))
+    ttl = record.properties.get("expiration")
+    world.judge("EXP-004", oracles.equal(None, ttl, "the expiration property", record))
+
+
+def remaining(called: Called, expires: float) -> tuple[int, int]:
+    """Answer the least and the most whole milliseconds that may remain until ``expires`` (epoch seconds)."""
+    return int((expires - called.after) * 1000 - 0.01), int((expires - called.before) * 1000 + 0.01)
+
+
+def require_ttl(world: World, requirement: str, called: Called, least: int, most: int) -> None:
+    """Require that the expiration property is a decimal text of milliseconds in this range."""
+    record = world.published(called)
+    ttl = record.properties.get("expiration")
+    slack = round(world.history.slack * 1000)
+    ok = isinstance(ttl, str) and ttl.isdecimal() and max(0, least - slack) <= int(ttl) <= most + slack
+    world.require(requirement, ok, f"a decimal text from {least} to {most} ms", f"expiration is {ttl!r}", record)
+
+
+@check("EXP-005", link="amqp")
+def test_time_to_live_is_what_remains(world: World) -> None:
+    """The expiration property is the text of the remaining milliseconds, cut off, not rounded."""
+    world.begin()
+
+    @world.for_all(lifetimes)
+    def _(seconds: float) -> None:
+        called = world.call(expires=seconds)
+        require_ttl(world, "EXP-005", called, int(seconds * 1000 - 0.01), int(seconds * 1000 + 0.01))
+
+    expires = datetime.fromtimestamp(world.now() + 3600, UTC)
+    called = world.call(expires=expires)
+    require_ttl(world, "EXP-005", called, *remaining(called, expires.timestamp()))
+
+
+@check("EXP-006")
+def test_past_expiry_is_published_as_such(world: World) -> None:
+    """An expiry that is past is carried as that moment, with a time to live of 0 over AMQP."""
+    world.begin()
+    past = datetime.fromtimestamp(world.now() - 3600, UTC)
+    for expires in (past, -5, -0.5):
+        called = world.call(expires=expires)
+        record = world.published(called)
+        text = record.headers.get("expires")
+        at = moment(text)
+        expected = "expires is a moment before the call"
+        world.require("EXP-006", at is not None and at < called.after, expected, f"{text!r}", record)
+        if world.link == "amqp":
+            ttl = record.properties.get("expiration")
+            world.judge("EXP-006", oracles.equal("0", ttl, "the expiration property", record))
+
+
+@check("EXP-007")
+def test_other_types_are_refused(world: World) -> None:
+    """A word, a list or a mapping as expires raises, and nothing is published."""
+    world.begin()
+    for expires in ("soon", [60], {"seconds": 60}):
+        world.require_refusal("EXP-007", expires=expires)
+
+
+def receive_expired(world: World, **fields: Any) -> str:
+    """Let a worker receive an expired task, then an ordinary one; answer the id of the first."""
+    world.begin()
+    world.worker()
+    expired = world.send("celeriac.add", (2, 2), expires=-1, **fields)
+    after = world.send("celeriac.add", (3, 3))
+    world.expect("ended", task_id=after.task_id)
+    return expired.task_id
+
+
+@check("EXP-008")
+def test_expired_task_is_not_executed(world: World) -> None:
+    """The worker goes on to the next message without running the expired one."""
+    task_id = receive_expired(world)
+    world.judge("EXP-008", oracles.never_started(world.history, task_id))
+
+
+@check("EXP-009")
+def test_expired_task_is_stored_as_revoked(world: World) -> None:
+    """The result is REVOKED with a TaskRevokedError."""
+    task_id = receive_expired(world)
+    world.wait("stored", task_id=task_id)
+    world.judge("EXP-009", oracles.revoked(world.history, task_id))
+
+
+@check("EXP-010")
+def test_expired_message_is_acknowledged(world: World) -> None:
+    """The message is acknowledged and does not come again."""
+    task_id = receive_expired(world)
+    world.wait("acked", task_id=task_id)
+    world.judge("EXP-010", oracles.settled(world.history, task_id, ("acked",)))
+    deliveries = world.history.of("delivered", task_id=task_id)
+    world.judge("EXP-010", oracles.equal(1, len(deliveries), "the number of deliveries", *deliveries))
+
+
+@check("EXP-011")
+def test_task_that_expires_while_held_is_revoked(world: World) -> None:
+    """A task that was in time when received, but not when due, is revoked."""
+    world.begin()
+    world.worker()
+    held = world.send("celeriac.add", (2, 2), eta=world.tick * 2, expires=world.tick)
+    world.expect("stored", task_id=held.task_id)
+    world.judge("EXP-011", oracles.revoked(world.history, held.task_id))
+    world.judge("EXP-011", oracles.never_started(world.history, held.task_id))
+
+
+@check("EXP-011")
+def test_task_that_expires_behind_another_is_revoked(world: World) -> None:
+    """A task that waited too long for its worker is revoked when its turn comes."""
+    world.begin(settings={"worker_concurrency": 1})
+    world.worker()
+    busy = world.send("celeriac.sleep", (2 * world.tick,))
+    behind = world.send("celeriac.add", (2, 2), expires=world.tick)
+    world.expect("ended", task_id=busy.task_id)
+    world.expect("stored", task_id=behind.task_id)
+    world.judge("EXP-011", oracles.revoked(world.history, behind.task_id))
+    world.judge("EXP-011", oracles.never_started(world.history, behind.task_id))
+
+
+@check("EXP-012")
+def test_task_in_time_is_executed(world: World) -> None:
+    """Tasks that expire later, also one that is held for a while, are executed."""
+    world.begin()
+    world.worker()
+    prompt = world.send("celeriac.add", (2, 2), expires=world.tick * 30)
+    held = world.send("celeriac.add", (2, 2), eta=world.tick, expires=world.tick * 30)
+    for sent in (prompt, held):
+        world.expect("ended", task_id=sent.task_id)
+        world.judge("EXP-012", oracles.executed(world.history, sent.task_id))
+
+
+def signature(task: str, *args: Any, **options: Any) -> dict[str, Any]:
+    """Answer a signature as it stands in a body."""
+    return {
+        "task": task,
+        "args": list(args),
+        "kwargs": {},
+        "options": options,
+        "subtask_type": None,
+        "immutable": False,
+    }
+
+
+@check("EXP-013")
+def test_expired_task_calls_nobody(world: World) -> None:
+    """Neither the callback nor the errback of an expired task is sent or called."""
+    embed = Embed(
+        callbacks=[signature("celeriac.add", 16, task_id="celeriac-callback")],
+        errbacks=[signature("celeriac.handler")],
+    )
+    task_id = receive_expired(world, embed=embed)
+    callbacks = world.history.of("published", task_id="celeriac-callback")
+    errbacks = world.history.of("errback", task_id=task_id)
+    seen = [*callbacks, *errbacks]
+    world.require("EXP-013", not seen, "no callback and no errback", f"{[r.kind for r in seen]}", *seen)
+
+
+@check("EXP-014")
+def test_expires_without_an_offset_is_utc(world: World) -> None:
+    """A naive moment is read as UTC, whatever zone the worker is set to."""
+    world.begin(settings={"timezone": "America/New_York", "enable_utc": True})
+    world.worker()
+    texts = {shift: datetime.fromtimestamp(world.now() + shift, UTC).replace(tzinfo=None) for shift in (-600, 600)}
+    past, future = (world.message().with_headers(expires=texts[shift].isoformat()) for shift in (-600, 600))
+    world.inject(past)
+    world.inject(future)
+    world.expect("ended", task_id=future.task_id)
+    world.judge("EXP-014", oracles.never_started(world.history, past.task_id))
+    world.judge("EXP-014", oracles.executed(world.history, future.task_id))
+
+
+@check("EXP-015", roles=("producer", "worker", "result-consumer"))
+def test_result_of_an_expired_task_raises(world: World) -> None:
+    """Whoever asks for the result gets the error for a revoked task."""
+    world.begin()
+    world.worker()
+    called = world.call(eta=_at(world, 2), expires=_at(world, 1))
+    answer = world.get(called)
+    world.require(
+        "EXP-015",
+        isinstance(answer, Raised) and answer.category == "revoked",
+        "an error of the category revoked",
+        f"{answer}",
+    )
+
+
+def _at(world: World, ticks: float) -> datetime:
+    return datetime.fromtimestamp(world.now() + ticks * world.tick, UTC)
+
+
+@check("EXP-016", link="amqp")
+def test_broker_drops_what_has_expired(world: World) -> None:
+    """A message that waited longer than its time to live is not delivered, its neighbour is."""
+    world.begin()
+    message = world.message()
+    world.inject(message.with_properties(expiration=str(round(world.tick * 500))))
+    world.advance(world.tick)
+    neighbour = world.send("celeriac.add", (2, 2))
+    world.worker()
+    world.expect("ended", task_id=neighbour.task_id)
+    deliveries = world.history.of("delivered", task_id=message.task_id)
+    world.judge("EXP-016", oracles.equal(0, len(deliveries), "the number of deliveries", *deliveries))

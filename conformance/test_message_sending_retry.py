@@ -1,0 +1,279 @@
+"""Message sending retry: attempts and waits, read from the connection attempts that the broker's side sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import strategies as st
+
+from celeriac.conformance import oracles
+from celeriac.conformance.adapter import ErrorClass, Ok, Raised
+from celeriac.conformance.checks import check
+from celeriac.conformance.decoding import moment
+from celeriac.spec import vectors
+
+if TYPE_CHECKING:
+    from celeriac.conformance.verdicts import Judgement
+    from celeriac.conformance.world import Called, World
+
+#: A gap may be shorter than its wait by this much: the granularity of sleeping.
+EARLY = 0.005
+
+POLICY = {"max_retries": 2, "interval_start": 0.1, "interval_step": 0.2, "interval_max": 1}
+POLICY_WAITS = (0.1, 0.3)
+DEFAULT_WAITS = (0, 0.2, 0.2)
+
+Schedule = list[float]
+
+
+def call_in_vain(world: World, settings: Mapping[str, Any] | None = None, **options: Any) -> tuple[Schedule, Called]:
+    """Call a task while no connection can be made; answer the moments of the attempts, and the call."""
+    world.begin(fresh=True, results=False, settings=settings)
+    world.broker_down()
+    called = world.call(**options)
+    return attempts(world), called
+
+
+def attempts(world: World) -> Schedule:
+    """Answer the moments at which a connection was attempted and turned away."""
+    return [record.at for record in world.history.of("refused")]
+
+
+def schedule(
+    world: World, waits: Sequence[float], settings: Mapping[str, Any] | None = None, **options: Any
+) -> Judgement:
+    """Judge the attempts of a call in vain against ``waits``."""
+    runs = [call_in_vain(world, settings, **options)[0] for _ in range(world.stage.repeats)]
+    return oracles.attempts(runs, waits, early=EARLY, lateness=world.stage.jitter)
+
+
+def waits_of(policy: Mapping[str, Any]) -> list[float]:
+    """Answer the waits of a complete policy."""
+    start, step, longest = policy["interval_start"], policy["interval_step"], policy["interval_max"]
+    return [min(start + n * step, longest) for n in range(policy["max_retries"])]
+
+
+@check("RTY-001")
+@pytest.mark.parametrize("retries", [1, 2, 5])
+def test_number_of_attempts(world: World, retries: int) -> None:
+    """A call makes one attempt more than max_retries, then raises."""
+    moments, called = call_in_vain(world, retry=True, retry_policy={**POLICY, "max_retries": retries})
+    world.judge("RTY-001", oracles.equal(retries + 1, len(moments), "the number of attempts"))
+    world.require("RTY-001", isinstance(called.answer, Raised), "the call raises", f"{called.answer}")
+
+
+@check("RTY-002")
+def test_schedules_of_the_vectors(world: World) -> None:
+    """Every policy of the vector file has the waits that the file gives."""
+    finite = [case for case in vectors("retry-schedules")["cases"] if case["effective"]["max_retries"] is not None]
+    quick = sorted(finite, key=lambda case: case["total"] > 2)
+    for case in world.sample(quick):
+        settings = {} if case["setting"] is None else {"task_publish_retry_policy": case["setting"]}
+        options = {} if case["option"] is None else {"retry_policy": case["option"]}
+        world.judge("RTY-002", schedule(world, case["waits"], settings, retry=True, **options))
+
+
+@check("RTY-002")
+def test_schedules_of_any_policy(world: World) -> None:
+    """The waits follow the formula for policies that nobody thought of."""
+    tenths = st.integers(0, 12).map(lambda value: value / 10)
+    policies = st.fixed_dictionaries(
+        {
+            "max_retries": st.integers(0, 4),
+            "interval_start": tenths,
+            "interval_step": tenths,
+            "interval_max": tenths,
+        }
+    )
+
+    @world.for_all(policies)
+    def _(policy: dict[str, Any]) -> None:
+        world.judge("RTY-002", schedule(world, waits_of(policy), retry=True, retry_policy=policy))
+
+
+@check("RTY-003")
+def test_default_schedule(world: World) -> None:
+    """Without any policy the waits are 0, 0.2 and 0.2 seconds."""
+    world.judge("RTY-003", schedule(world, DEFAULT_WAITS, retry=True))
+
+
+@check("RTY-004")
+def test_retry_is_on_by_default(world: World) -> None:
+    """A call that says nothing about retry makes more than one attempt."""
+    moments, _ = call_in_vain(world)
+    world.require("RTY-004", len(moments) > 1, "more than one attempt", f"{len(moments)}")
+
+
+@check("RTY-005")
+def test_retry_off_means_one_attempt(world: World) -> None:
+    """With retry=False there is one attempt and an error."""
+    moments, called = call_in_vain(world, retry=False)
+    world.judge("RTY-005", oracles.equal(1, len(moments), "the number of attempts"))
+    world.require("RTY-005", isinstance(called.answer, Raised), "the call raises", f"{called.answer}")
+
+
+@check("RTY-006")
+def test_setting_switches_retry_off(world: World) -> None:
+    """The setting task_publish_retry is the default of the option."""
+    moments, _ = call_in_vain(world, {"task_publish_retry": False})
+    world.judge("RTY-006", oracles.equal(1, len(moments), "the number of attempts"))
+
+
+@check("RTY-007")
+def test_option_switches_retry_on(world: World) -> None:
+    """The option wins over the setting."""
+    moments, _ = call_in_vain(world, {"task_publish_retry": False}, retry=True, retry_policy=POLICY)
+    world.judge("RTY-007", oracles.equal(3, len(moments), "the number of attempts"))
+
+
+@check("RTY-008")
+def test_no_retries_means_one_attempt(world: World) -> None:
+    """With max_retries 0 there is one attempt."""
+    moments, _ = call_in_vain(world, retry=True, retry_policy={**POLICY, "max_retries": 0})
+    world.judge("RTY-008", oracles.equal(1, len(moments), "the number of attempts"))
+
+
+@check("RTY-009")
+def test_null_retries_for_ever(world: World) -> None:
+    """With max_retries null the call outlives an outage that is long against every default."""
+    world.begin(fresh=True, results=False)
+    world.broker_down()
+    world.after(6 * world.tick, world.broker_up)
+    policy = {"max_retries": None, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}
+    called = world.call(retry=True, retry_policy=policy)
+    expected = "the call succeeds when the broker is back"
+    world.require("RTY-009", isinstance(called.answer, Ok), expected, f"{called.answer} after {len(attempts(world))}")
+    world.published(called)
+
+
+def call_through_an_outage(world: World, **options: Any) -> Called:
+    """Call a task while the broker is away for most of a second."""
+    world.begin(fresh=True, results=False)
+    world.broker_down()
+    world.after(0.7, world.broker_up)
+    policy = {"max_retries": 20, "interval_start": 0.1, "interval_step": 0, "interval_max": 0.1}
+    return world.call(retry=True, retry_policy=policy, **options)
+
+
+@check("RTY-010")
+def test_outage_is_bridged(world: World) -> None:
+    """When the broker comes back in time, exactly one message is published."""
+    called = call_through_an_outage(world)
+    world.require("RTY-010", isinstance(called.answer, Ok), "the call succeeds", f"{called.answer}")
+    world.published(called)
+    messages = world.history.of("published")
+    world.judge("RTY-010", oracles.equal(1, len(messages), "the number of messages", *messages))
+
+
+@check("RTY-011")
+def test_retried_message_is_the_message_of_the_call(world: World) -> None:
+    """The id is the one answered, and eta and expires count from the call, not from the last attempt."""
+    called = call_through_an_outage(world, countdown=100, expires=200)
+    record = world.published(called)
+    for header, seconds in (("eta", 100), ("expires", 200)):
+        at = moment(record.headers.get(header))
+        late = None if at is None else at - seconds - called.before
+        world.require(
+            "RTY-011",
+            late is not None and -EARLY <= late < 0.5,
+            f"{header} is the moment of the call plus {seconds} s",
+            f"it is {late} s later than that",
+            record,
+        )
+
+
+@check("RTY-012")
+def test_option_merges_over_the_setting(world: World) -> None:
+    """A key of the option replaces the setting's, and the setting's other keys remain."""
+    settings = {"task_publish_retry_policy": {**POLICY, "max_retries": 3, "interval_start": 0.4}}
+    judgement = schedule(world, (0.1, 0.3, 0.5), settings, retry=True, retry_policy={"interval_start": 0.1})
+    world.judge("RTY-012", judgement)
+
+
+@check("RTY-013")
+def test_missing_keys_have_the_documented_defaults(world: World) -> None:
+    """A partial policy, in the setting or in the option, is completed from the default policy."""
+    partial = {"max_retries": 2}
+    world.judge("RTY-013", schedule(world, (0, 0.2), None, retry=True, retry_policy=partial))
+    world.judge("RTY-013", schedule(world, (0, 0.2), {"task_publish_retry_policy": partial}, retry=True))
+
+
+@check("RTY-014")
+def test_policy_does_not_outlive_its_call(world: World) -> None:
+    """After a call with a policy of its own, a call without one has the default schedule."""
+    runs = []
+    for _ in range(world.stage.repeats):
+        call_in_vain(world, retry=True, retry_policy={**POLICY, "max_retries": 1})
+        first = len(attempts(world))
+        world.call(retry=True)
+        runs.append(attempts(world)[first:])
+    jitter = world.stage.jitter
+    judgement = oracles.attempts([run[:2] for run in runs], (0,), early=EARLY, lateness=jitter)
+    world.judge("RTY-014", judgement)
+    world.judge("RTY-014", oracles.equal(4, min(map(len, runs)), "the number of attempts of the second call"))
+
+
+@check("RTY-014")
+def test_policy_does_not_reach_a_call_without_retry(world: World) -> None:
+    """After a call with a policy, over a connection that works, a later call with retry off tries once."""
+    world.begin(fresh=True, results=False)
+    world.published(world.call(retry=True, retry_policy={**POLICY, "max_retries": 4}))
+    world.broker_down()
+    world.call(retry=False)
+    first = len(attempts(world))
+    world.call(retry=False)
+    later = len(attempts(world)) - first
+    world.require("RTY-014", later <= 1, "at most one attempt of a call with retry off", f"{later} attempts")
+
+
+INVALID_POLICIES: Sequence[Any] = (
+    {"max_retries": "3"},
+    {"max_retries": 1.5},
+    {"max_retries": -1},
+    {"interval_start": "soon"},
+    {"interval_start": -1},
+    {"interval_step": None},
+    {"interval_max": None},
+    {"interval_maximum": 1},
+    ["max_retries", 3],
+)
+
+
+@check("RTY-015")
+def test_invalid_policies_are_refused_at_once(world: World) -> None:
+    """A policy with an unknown key or a value of a wrong kind raises before the first attempt."""
+    for policy in INVALID_POLICIES:
+        moments, called = call_in_vain(world, retry=True, retry_policy=policy)
+        answer = called.answer
+        world.require(
+            "RTY-015",
+            isinstance(answer, Raised) and answer.category != "connection" and not moments,
+            f"{policy!r} is refused before the first attempt",
+            f"{len(moments)} attempts, then {answer}",
+        )
+
+
+@check("RTY-016")
+@pytest.mark.parametrize("policy", [POLICY, {**POLICY, "retry_errors": None}], ids=["absent", "null"])
+def test_every_connection_error_is_retried(world: World, policy: dict[str, Any]) -> None:
+    """Without retry_errors a refused connection is retried."""
+    moments, _ = call_in_vain(world, retry=True, retry_policy=policy)
+    world.judge("RTY-016", oracles.equal(3, len(moments), "the number of attempts"))
+
+
+@check("RTY-017")
+def test_other_errors_are_not_retried(world: World) -> None:
+    """A refused connection is not retried when only time-outs are to be."""
+    policy = {**POLICY, "retry_errors": (ErrorClass("timeout"),)}
+    moments, called = call_in_vain(world, retry=True, retry_policy=policy)
+    world.judge("RTY-017", oracles.equal(1, len(moments), "the number of attempts"))
+    world.require("RTY-017", isinstance(called.answer, Raised), "the call raises", f"{called.answer}")
+
+
+@check("RTY-018")
+def test_named_errors_are_retried_by_the_schedule(world: World) -> None:
+    """A refused connection is retried as the policy says when connection errors are named."""
+    policy = {**POLICY, "retry_errors": (ErrorClass("connection"), ErrorClass("timeout"))}
+    world.judge("RTY-018", schedule(world, POLICY_WAITS, None, retry=True, retry_policy=policy))
