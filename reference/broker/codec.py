@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from celeriac.reference.broker.fields import (
     FieldError,
     FrameError,
+    TextError,
     UnknownMethodError,
     encode_table,
     longstr,
@@ -113,15 +114,13 @@ class FrameReader:
         self._buffer = self._buffer[self._at :] + data if self._at < len(self._buffer) else data
         self._at = 0
 
-    def take(self, count: int) -> bytes:
-        """Remove and answer up to ``count`` octets that are no frame: the protocol header."""
-        data = self._buffer[self._at : self._at + count]
-        self._at += len(data)
-        return data
+    def peek(self, count: int) -> bytes:
+        """Answer up to ``count`` octets that come next, and leave them."""
+        return self._buffer[self._at : self._at + count]
 
-    def clear(self) -> None:
-        """Forget what was received."""
-        self._buffer, self._at = b"", 0
+    def skip(self, count: int) -> None:
+        """Remove octets that are no frame: the protocol header."""
+        self._at += count
 
     def __len__(self) -> int:
         return len(self._buffer) - self._at
@@ -138,7 +137,9 @@ class FrameReader:
             return None
         kind, channel, size = _FRAME.unpack_from(buffer, start - 7)
         if size > self.frame_max > 0:
-            raise FrameError(kind, channel, b"", f"{{frame_too_large,{size},{self.frame_max - 8}}}")
+            raise FrameError(
+                kind, channel, b"", f"{{frame_too_large,{size},{self.frame_max - FRAME_OVERHEAD}}}"
+            )
         end = start + size
         if len(buffer) <= end:
             return None
@@ -163,6 +164,7 @@ def decode_method(payload: bytes) -> Method:
 
     Raises:
         UnknownMethodError: its two numbers name no method.
+        TextError: a short string is not UTF-8.
         FieldError: its arguments cannot be decoded, or something follows them.
     """
     try:
@@ -173,6 +175,8 @@ def decode_method(payload: bytes) -> Method:
         raise UnknownMethodError(*_METHOD_ID.unpack_from(payload)) from None
     try:
         values, end = decode(payload, 4)
+    except UnicodeDecodeError:
+        raise TextError("Malformed UTF-8 in shortstr") from None
     except (struct.error, IndexError):
         raise FieldError(f"the arguments of {spec.name} end too early") from None
     if end != len(payload):
@@ -263,7 +267,7 @@ _READ_LINES: Mapping[str, str] = {
         kind: f"({{}},) = {kind}(data, at)\nat += {struct.calcsize('>' + code)}"
         for kind, code in _NUMBERS.items()
     },
-    "shortstr": "end = at + 1 + data[at]\n{} = data[at + 1 : end].decode('utf-8', 'surrogateescape')\nat = end",
+    "shortstr": "end = at + 1 + data[at]\n{} = data[at + 1 : end].decode()\nat = end",
     "longstr": "end = at + 4 + long(data, at)[0]\n{} = data[at + 4 : end]\nat = end",
     "table": "{}, at = table(data, at)",
 }

@@ -20,6 +20,7 @@ __all__ = [
     "Field",
     "FieldError",
     "FrameError",
+    "TextError",
     "UnknownMethodError",
     "WireError",
     "decode_properties",
@@ -27,10 +28,12 @@ __all__ = [
     "encode_field",
     "encode_properties",
     "encode_table",
+    "join_properties",
     "longstr",
     "read_fields",
     "read_table",
     "shortstr",
+    "split_properties",
     "with_headers",
 ]
 
@@ -59,7 +62,9 @@ class FrameError(WireError):
 class FieldError(WireError):
     """A frame holds something that cannot be decoded, or a value cannot be encoded."""
 
-    code = 502
+
+class TextError(FieldError):
+    """A short string of a method is not UTF-8."""
 
 
 class UnknownMethodError(WireError):
@@ -214,22 +219,45 @@ def encode_properties(properties: Mapping[str, Any]) -> bytes:
     return _SHORT.pack(flags) + b"".join(parts)
 
 
-def with_headers(raw: bytes, changes: Mapping[str, Any]) -> bytes:
-    """Answer the properties ``raw`` with some headers set, or removed where the change is None.
+def split_properties(raw: bytes) -> dict[str, bytes]:
+    """Cut content properties, flags first, into the encoded value of each, by name.
 
-    Every other property and header keeps its value and its field type.
+    Raises:
+        FieldError: the bytes are no properties.
     """
-    (flags,) = _SHORT.unpack_from(raw)
+    pieces: dict[str, bytes] = {}
     at = 2
-    for index, (name, kind) in enumerate(PROPERTIES):
-        if name == "headers":
-            break
-        if flags & 0x8000 >> index:
-            _, at = _READ[kind](raw, at)
-    fields, end = read_fields(raw, at) if flags & 0x2000 else ({}, at)
-    kept: dict[str, Any] = {name: field for name, field in fields.items() if name not in changes}
-    kept.update((name, value) for name, value in changes.items() if value is not None)
-    return _SHORT.pack(flags | 0x2000) + raw[2:at] + encode_table(kept) + raw[end:]
+    try:
+        (flags,) = _SHORT.unpack_from(raw)
+        for index, (name, kind) in enumerate(PROPERTIES):
+            if flags & 0x8000 >> index:
+                start, (_, at) = at, _READ[kind](raw, at)
+                pieces[name] = raw[start:at]
+    except (struct.error, IndexError):
+        raise FieldError("content properties end too early") from None
+    return pieces
+
+
+def join_properties(pieces: Mapping[str, bytes]) -> bytes:
+    """Put encoded properties together again, flags first."""
+    flags = sum(0x8000 >> index for index, (name, _) in enumerate(PROPERTIES) if name in pieces)
+    return _SHORT.pack(flags) + b"".join(pieces[name] for name, _ in PROPERTIES if name in pieces)
+
+
+def with_headers(raw: bytes, headers: Mapping[str, Any], *, keep_expiration: bool = True) -> bytes:
+    """Answer the properties ``raw`` with another header table, and perhaps without expiration.
+
+    Every other property keeps its bytes, and every header whose value stays keeps its field type.
+    """
+    pieces = split_properties(raw)
+    fields = read_fields(pieces["headers"])[0] if "headers" in pieces else {}
+    same = {
+        name: field for name, field in fields.items() if name in headers and headers[name] == _plain(field)
+    }
+    pieces["headers"] = encode_table({**headers, **same})
+    if not keep_expiration:
+        pieces.pop("expiration", None)
+    return join_properties(pieces)
 
 
 def _table(data: bytes, at: int, depth: int) -> tuple[dict[str, Field], int]:
