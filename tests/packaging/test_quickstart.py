@@ -1,0 +1,74 @@
+"""The page "Your first adapter" does what it says, step by step."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "quickstart.md").read_text()
+BLOCK = re.compile(
+    r"^```\w+(?: (?P<kind>\w+)=(?P<name>\S+))?\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+COMMAND = Path(sys.executable).with_name("celeriac")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Answer a folder with the files that the page tells its reader to write."""
+    for block in BLOCK.finditer(PAGE):
+        if block["kind"] == "file":
+            (tmp_path / block["name"]).write_text(block["text"])
+    return tmp_path
+
+
+def follow(folder: Path) -> tuple[int, dict[str, Any]]:
+    """Type the page's command in the folder; answer its exit status and the report."""
+    (line,) = re.findall(r"^celeriac (run --adapter=\S+ .*)$", PAGE, re.MULTILINE)
+    done = subprocess.run(
+        [str(COMMAND), *line.split()],
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    results = folder / ".celeriac" / "results.json"
+    assert results.exists(), done.stdout + done.stderr
+    return done.returncode, json.loads(results.read_text())
+
+
+def verdicts(report: dict[str, Any]) -> dict[str, str]:
+    """Answer the verdict of each requirement that the page's command names."""
+    named = re.findall(r"--requirement=([A-Z]+-\d+)", PAGE)
+    return {requirement: report["requirements"][requirement]["verdict"] for requirement in named}
+
+
+def repair(folder: Path) -> None:
+    """Change the client as the page says: the block's first line stays and is followed by the second."""
+    (block,) = (block for block in BLOCK.finditer(PAGE) if block["kind"] == "patch")
+    path = folder / block["name"]
+    first = block["text"].splitlines(keepends=True)[0]
+    assert first in path.read_text()
+    path.write_text(path.read_text().replace(first, block["text"]))
+
+
+def test_first_adapter_fails_where_the_page_says(folder: Path) -> None:
+    """The adapter of the page fails MSG-003 and nothing else, with exit status 1."""
+    status, report = follow(folder)
+    assert (status, verdicts(report)) == (1, {"MSG-003": "fail", "MSG-006": "pass", "MSG-009": "pass"})
+
+
+def test_first_adapter_passes_when_repaired(folder: Path) -> None:
+    """With the page's repair all three requirements pass, with exit status 0."""
+    repair(folder)
+    status, report = follow(folder)
+    assert (status, set(verdicts(report).values())) == (0, {"pass"})
