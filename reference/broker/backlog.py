@@ -77,7 +77,7 @@ class Backlog(Generic[T]):
         """Answer the next item without taking it, or None."""
         if not self._count:
             return None
-        return next(level for level in reversed(self._levels) if level).head()
+        return self._top().head()
 
     def pop(self) -> T:
         """Take the next item.
@@ -89,7 +89,12 @@ class Backlog(Generic[T]):
             message = "pop from an empty backlog"
             raise IndexError(message)
         self._count -= 1
-        return next(level for level in reversed(self._levels) if level).pop()
+        return self._top().pop()
+
+    def _top(self) -> _Level[T]:
+        if len(self._levels) == 1:
+            return self._levels[0]
+        return next(level for level in reversed(self._levels) if level)
 
     def clear(self) -> list[T]:
         """Take everything, in order."""

@@ -242,9 +242,9 @@ class Consuming(Flow):
         if channel.shared_prefetch:
             self._serve_channel(channel)
             return
-        for queue in dict.fromkeys(delivery.queue for delivery in deliveries):
-            if queue.backlog:
-                self._settle_queue(queue)
+        for delivery in deliveries:
+            if delivery.queue.backlog:
+                self._settle_queue(delivery.queue)
 
     def _serve_channel(self, channel: Channel) -> None:
         for queue in dict.fromkeys(consumer.queue for consumer in channel.consumers.values()):

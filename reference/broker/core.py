@@ -67,7 +67,7 @@ class Core:
         self.dialect = row.with_timing(consumer_timeout_ms, channel_tick_ms)
         self.vhost = vhost
         self.faults = FaultPlan() if faults is None else faults
-        self.events = EventLog(lambda: clock.now().timestamp(), keep=record)
+        self.events = EventLog(clock.now, keep=record)
         self.sessions: dict[int, Session] = {}
         self.queues: dict[str, Queue] = {}
         self.exchanges = {

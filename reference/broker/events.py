@@ -7,6 +7,7 @@ query answers "what happened to this message".
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
 __all__ = ["EVENT_KINDS", "Event", "EventLog", "Subscriber"]
@@ -72,6 +73,9 @@ class Event(NamedTuple):
     data: Mapping[str, Any]
 
 
+#: Creates an event from a tuple of its fields, without the detour through keyword arguments.
+_EVENT = tuple.__new__
+
 Subscriber = Callable[[Event], None]
 
 
@@ -79,10 +83,11 @@ class EventLog(list[Event]):
     """The record; subscribers are called with each event as it is appended.
 
     Args:
+        now: answers the current moment, aware.
         keep: False calls the subscribers but keeps nothing, for a broker that runs for days.
     """
 
-    def __init__(self, now: Callable[[], float], *, keep: bool = True) -> None:
+    def __init__(self, now: Callable[[], datetime], *, keep: bool = True) -> None:
         super().__init__()
         self._now = now
         self._keep = keep
@@ -96,9 +101,10 @@ class EventLog(list[Event]):
 
     def record(self, kind: str, session: int | None, data: Mapping[str, Any]) -> None:
         """Append an event."""
-        event = Event(self._count, self._now(), kind, session, data)
+        event = _EVENT(Event, (self._count, self._now().timestamp(), kind, session, data))
         self._count += 1
         if self._keep:
             self.append(event)
-        for subscriber in tuple(self._subscribers):
-            subscriber(event)
+        if self._subscribers:
+            for subscriber in tuple(self._subscribers):
+                subscriber(event)

@@ -2,8 +2,8 @@
 
 A queue is kept *settled*: after every operation no message is ready while a consumer of its queue has
 capacity, nothing overdue is at the head, and no limit is exceeded.  ``_settle_queue`` restores that, in the
-order in which RabbitMQ does: limit, time to live, consumers.  A message that arrives is offered to consumers
-first, which is why an expiration of 0 still reaches a consumer that waits.
+order in which RabbitMQ does: limit, time to live, consumers.  A message that arrives at an empty queue is
+offered to consumers first, which is why an expiration of 0 still reaches a consumer that waits.
 """
 
 from __future__ import annotations
@@ -36,19 +36,20 @@ class Flow(Queues):
                 self._bury(queue, message, "maxlen")
             return False
         queue.published += 1
-        item = QueuedMessage(
-            message, queue.published, _priority(queue, message), self._deadline(queue, message)
-        )
-        queue.backlog.push(item)
-        self._serve(queue, item)
-        if queue.backlog:
+        priority = _priority(queue, message) if limits.max_priority else 0
+        item = QueuedMessage(message, queue.published, priority, self._deadline(queue, message))
+        consumer = None if queue.backlog else _next_consumer(queue)
+        if consumer is not None:
+            self._deliver(queue, consumer, item)
+        else:
+            queue.backlog.push(item)
             self._settle_queue(queue)
         return True
 
     def _deadline(self, queue: Queue, message: Message) -> float | None:
         ttl_ms = queue.limits.ttl_ms
-        own = message.expiration
-        if own is not None:
+        own = message.properties.expiration
+        if own is not None and message.expiration is not None:
             ttl_ms = int(own) if ttl_ms is None else min(ttl_ms, int(own))
         return None if ttl_ms is None else self.clock.monotonic() + ttl_ms / 1000
 
@@ -73,11 +74,10 @@ class Flow(Queues):
             self._record("expire", None, queue=queue.name, message=item.message.id)
             self._bury(queue, item.message, "expired")
 
-    def _serve(self, queue: Queue, fresh: QueuedMessage | None = None) -> None:
-        """Deliver to consumers with capacity, except that only ``fresh`` may be overdue."""
+    def _serve(self, queue: Queue) -> None:
+        """Deliver what is not overdue to consumers with capacity."""
         while queue.consumers and queue.backlog:
-            if queue.backlog.head() is not fresh:
-                self._expire_head(queue)
+            self._expire_head(queue)
             consumer = _next_consumer(queue) if queue.backlog else None
             if consumer is None:
                 return
@@ -142,6 +142,7 @@ class Flow(Queues):
                 item.message, queue.published, item.priority, item.deadline, redelivered=True
             )
             queue.backlog.push(copy)
+            self._settle_queue(queue)
 
     def _requeue(self, deliveries: Iterable[Delivery], reason: str) -> None:
         """Put deliveries back to their places; nobody is served before all are there."""
@@ -180,7 +181,10 @@ class Flow(Queues):
 
     def _route(self, exchange: str, routing_key: str, headers: Arguments) -> list[Queue]:
         """Answer the queues that an exchange, the keys and the headers of a message lead to."""
-        keys = routing_keys(routing_key, headers) if headers else [routing_key]
+        if not exchange and not headers:
+            queue = self.queues.get(routing_key)
+            return [] if queue is None else [queue]
+        keys = routing_keys(routing_key, headers)
         return route(self.exchanges, self.queues, self.exchanges[exchange], keys, headers)
 
 

@@ -142,13 +142,18 @@ class Leasing(Publishing):
         self._lease_taken(channel)
 
     def _lease_taken(self, channel: Channel) -> None:
-        """See to it that somebody looks: the holder's channel, or every channel that sweeps."""
+        """See to it that somebody looks: the holder's channel, or every channel that sweeps.
+
+        A tick that is armed is armed for an older delivery, so it comes first.
+        """
         policy = self.dialect.classic
-        if policy is None or policy.check is not Check.SWEEP:
+        if policy is None or policy.check is Check.EXACT:
             super()._lease_taken(channel)
-            return
-        for other in self._channels():
-            super()._lease_taken(other)
+        elif policy.check is Check.SWEEP:
+            for other in self._channels():
+                super()._lease_taken(other)
+        elif channel.lease is not None and channel.lease.armed is None:
+            super()._lease_taken(channel)
 
     def _channels(self) -> list[Channel]:
         return [channel for session in self.sessions.values() for channel in session.channels.values()]

@@ -47,7 +47,9 @@ class Publishing(Consuming):
         Raises:
             ChannelError: 404 no exchange, 403 internal, 406 a bad expiration or a bad CC or BCC header.
         """
-        self.check_exchange(channel, exchange)
+        found = self.exchanges.get(exchange)
+        if found is None or found.internal or channel.closed:
+            self.check_exchange(channel, exchange)
         if properties.expiration is not None:
             _check_expiration(properties.expiration)
         rewrite = None if properties.headers is None else _without_blind_copies(properties.headers)
