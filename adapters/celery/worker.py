@@ -13,6 +13,7 @@ import time
 from typing import Any
 
 from celery import signals
+from celery.bin.celery import celery as command
 from kombu.asynchronous import get_event_loop
 
 from celeriac.adapters.celery.application import accepts_pickle, application, forget_environment
@@ -39,7 +40,8 @@ def main() -> None:
         reporter("ready")
 
     signals.worker_ready.connect(ready, weak=False)
-    app.worker_main(_arguments(told))
+    command.params[0].default = app  # as --app would; unlike app.worker_main, the command keeps the exit code
+    command.main(args=_arguments(told), prog_name="celery")
 
 
 def _wakeup_descriptor() -> int:
