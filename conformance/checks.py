@@ -1,7 +1,7 @@
 """How a check says which requirements it decides and what it needs.
 
-    @check("ETA-004", roles=("worker",))
-    def test_not_before_eta(world): ...
+@check("ETA-004", roles=("worker",))
+def test_not_before_eta(world): ...
 """
 
 from __future__ import annotations

@@ -149,7 +149,9 @@ def _from_class(spelling: str) -> Candidate:
     found = (folder / FILE for folder in _folders(factory) if (folder / FILE).is_file())
     path = next(found, None)
     if path is None:
-        raise ClaimError(f"adapter {spelling!r}: there is no {FILE} beside its module or those of its base classes")
+        raise ClaimError(
+            f"adapter {spelling!r}: there is no {FILE} beside its module or those of its base classes"
+        )
     claim = load_claim(path)
     return Candidate(spelling, claim, factory, _expectations(claim))
 
@@ -191,7 +193,9 @@ def _import_class(spelling: str) -> type[Adapter]:
     try:
         found = getattr(_import_module(place), name)
     except Exception as error:
-        raise ClaimError(f"adapter {spelling!r} cannot be imported: {type(error).__name__}: {error}") from error
+        raise ClaimError(
+            f"adapter {spelling!r} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
     if not isinstance(found, type) or not issubclass(found, Adapter):
         raise ClaimError(f"adapter {spelling!r} is no subclass of celeriac.conformance.adapter.Adapter")
     return found

@@ -42,7 +42,7 @@ class GuardedAdapter(Adapter):
                 identity = self.inner.hello()
         except Overdue as error:
             raise HarnessError(f"{error}; it was here:\n{error.stack}") from None
-        if not isinstance(identity, Mapping) or not isinstance(identity.get("implementation"), str):
+        if not _names_implementation(identity):
             raise HarnessError(
                 f"the adapter answered hello with {identity!r}, expected {{'implementation': text, 'version': text}}"
             )
@@ -106,3 +106,5 @@ class GuardedAdapter(Adapter):
             return Broken(f"{error}; it was here:\n{error.stack}")
 
 
+def _names_implementation(identity: object) -> bool:
+    return isinstance(identity, Mapping) and isinstance(identity.get("implementation"), str)

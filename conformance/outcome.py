@@ -8,11 +8,23 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from celeriac.conformance.providers import Unavailable
+from celeriac.conformance.strategies import Decided
 from celeriac.conformance.verdicts import HarnessError, Inconclusive, Judgement, NotApplicable, Violation
 from celeriac.conformance.watchdog import Overdue
 from celeriac.spec import Requirement
 
-__all__ = ["CheckResult", "NotRun", "Outcome", "RequirementResult", "conclude", "counts", "roll_up", "share", "worst"]
+__all__ = [
+    "GRAVITY",
+    "CheckResult",
+    "Outcome",
+    "RequirementResult",
+    "conclude",
+    "counts",
+    "roll_up",
+    "share",
+    "worst",
+]
 
 #: Every verdict from the gravest to the least: a requirement gets the first one that any of its checks has.
 GRAVITY = (
@@ -25,10 +37,6 @@ GRAVITY = (
     "not-applicable",
     "not-run",
 )
-
-
-class NotRun(Exception):  # noqa: N818 - a verdict, not an error
-    """The check could not be tried here: verdict not-run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,8 @@ def conclude(error: BaseException | None) -> Outcome:
     """Answer the verdict that an exception out of a check stands for, or its absence."""
     if error is None:
         return Outcome("pass")
+    if isinstance(error, Decided):
+        return conclude(error.__cause__)
     notes = "\n".join(getattr(error, "__notes__", ()))
     if isinstance(error, Violation):
         return Outcome("fail", error.judgement.observed, error.judgement, notes, error.requirement)
@@ -90,14 +100,16 @@ def conclude(error: BaseException | None) -> Outcome:
         if isinstance(error, kind):
             return Outcome(verdict, _first_line(error), detail=notes)
     if isinstance(error, AssertionError | pytest.fail.Exception):
-        return Outcome("fail", _first_line(error), Judgement("fail", "the assertion holds", str(error)), notes)
+        return Outcome(
+            "fail", _first_line(error), Judgement("fail", "the assertion holds", str(error)), notes
+        )
     text = "".join(traceback.format_exception(error))
     return Outcome("error", f"{type(error).__name__}: {_first_line(error)}", detail=text)
 
 
 #: Exceptions that are nothing but a verdict with a reason.
 SIMPLE: tuple[tuple[type[BaseException], str], ...] = (
-    (NotRun, "not-run"),
+    (Unavailable, "not-run"),
     (NotApplicable, "not-applicable"),
     (pytest.skip.Exception, "not-applicable"),
     (Inconclusive, "inconclusive"),
@@ -109,7 +121,9 @@ def share(outcome: Outcome, requirements: Sequence[str]) -> dict[str, Outcome]:
     if not outcome.requirement:
         return dict.fromkeys(requirements, outcome)
     if outcome.requirement not in requirements:
-        text = f"the check judged {outcome.requirement}, which its @check(...) does not name: {outcome.reason}"
+        text = (
+            f"the check judged {outcome.requirement}, which its @check(...) does not name: {outcome.reason}"
+        )
         return dict.fromkeys(requirements, Outcome("error", text, outcome.judgement))
     rest = Outcome("not-run", f"the check ended at {outcome.requirement}")
     return {name: outcome if name == outcome.requirement else rest for name in requirements}
@@ -138,7 +152,9 @@ def roll_up(
 def _result(
     requirement: Requirement, results: Sequence[CheckResult], why_not_run: Callable[[Requirement], str]
 ) -> RequirementResult:
-    checks = [(check, check.outcomes[requirement.id]) for check in results if requirement.id in check.outcomes]
+    checks = [
+        (check, check.outcomes[requirement.id]) for check in results if requirement.id in check.outcomes
+    ]
     if not checks:
         return RequirementResult(requirement, "not-run", why_not_run(requirement))
     verdict = worst(outcome.verdict for _, outcome in checks)

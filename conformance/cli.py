@@ -1,0 +1,141 @@
+"""The ``celeriac`` command.
+
+``celeriac run`` is pytest with the plugin and the checks, shut off from the configuration, the conftest files and
+the plugins of the folder in which it is started.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from celeriac.conformance.claim import ClaimError, bundled, find_adapter
+from celeriac.conformance.nearest import did_you_mean
+from celeriac.spec import Requirement, load
+
+__all__ = ["main"]
+
+USAGE_ERROR = 4
+
+#: Variables with which an environment would change what pytest does.
+PYTEST_VARIABLES = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
+
+DESCRIPTION = "Judge implementations of Celery's Calling API."
+RUN_HELP = "run the checks; everything after `run` goes to pytest (--adapter=NAME, --broker=..., -v, ...)"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and answer its exit status.
+
+    Args:
+        argv: the words after ``celeriac``; those of the process by default.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["run"]:
+        return _run(words[1:])
+    parser = _parser()
+    try:
+        arguments = parser.parse_args(words)
+    except SystemExit as error:
+        return USAGE_ERROR if error.code else 0
+    if arguments.command == "adapters":
+        return _adapters()
+    if arguments.command == "spec":
+        return _spec(arguments.ids)
+    parser.print_help()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("celeriac", description=DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"celeriac {version('celeriac')}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("run", help=RUN_HELP, add_help=False)
+    commands.add_parser("adapters", help="list the adapters that come with Celeriac")
+    spec = commands.add_parser("spec", help="print requirements, or a list of all")
+    spec.add_argument(
+        "ids", metavar="ID", nargs="*", help="a requirement such as ETA-004, or an area such as ETA"
+    )
+    return parser
+
+
+def _run(words: list[str]) -> int:
+    import pytest
+
+    from celeriac.conformance.narrator import COMMAND_PLUGIN
+
+    for name in PYTEST_VARIABLES:
+        os.environ.pop(name, None)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    checks = Path(__file__).resolve().parent
+    with tempfile.TemporaryDirectory(prefix="celeriac-") as folder:
+        empty = Path(folder) / "pytest.ini"
+        empty.write_text("[pytest]\n", encoding="utf-8")
+        isolated = [
+            *("-c", str(empty), f"--rootdir={checks}", f"--confcutdir={checks}"),
+            *(
+                "-p",
+                "celeriac.conformance.plugin",
+                "-p",
+                "_hypothesis_pytestplugin",
+                "-p",
+                "no:cacheprovider",
+            ),
+            *("--import-mode=importlib", "--strict-markers"),
+        ]
+        return int(pytest.main([*isolated, *words, str(checks)], plugins=[_Command(COMMAND_PLUGIN)]))
+
+
+class _Command:
+    """A plugin without hooks: its name tells that the run was started by this command."""
+
+    def __init__(self, name: str) -> None:
+        self.__name__ = name
+
+
+def _adapters() -> int:
+    for name in bundled():
+        try:
+            claim = find_adapter(name).claim
+        except ClaimError as error:
+            print(f"{name:<12} unusable: {error}")
+            continue
+        print(
+            f"{name:<12} {claim.title}: {', '.join(claim.roles)}; {', '.join(claim.links)}; {', '.join(claim.clocks)}"
+        )
+    return 0
+
+
+def _spec(words: Sequence[str]) -> int:
+    spec = load()
+    if not words:
+        for requirement in spec.requirements.values():
+            print(f"{requirement.id}  {requirement.level:<6}  {requirement.sentence}")
+        return 0
+    for word in words:
+        found = [r for name, r in spec.requirements.items() if word.upper() in {name, name.split("-")[0]}]
+        if not found:
+            areas = {name.split("-")[0] for name in spec.requirements}
+            print(
+                did_you_mean("requirement", word, spec.requirements if "-" in word else areas),
+                file=sys.stderr,
+            )
+            return USAGE_ERROR
+        print("\n\n".join(map(_text, found)))
+    return 0
+
+
+def _text(requirement: Requirement) -> str:
+    fields = ("observed", "guide", "feature", "why", "known", "excluded")
+    return "\n".join(
+        [
+            f"{requirement.id}  {requirement.level}  {requirement.role}  ({requirement.chapter})",
+            f"  {requirement.sentence}",
+            *(f"  {name}: {value}" for name in fields if (value := getattr(requirement, name))),
+        ]
+    )

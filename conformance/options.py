@@ -1,0 +1,219 @@
+"""The options of a conformance run: what pytest is told, checked, with one line for whoever mistyped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from celeriac.conformance.applicability import LINKS
+from celeriac.conformance.claim import Claim
+from celeriac.conformance.nearest import did_you_mean
+from celeriac.spec import Spec
+
+__all__ = ["RunOptions", "add_options", "clock_for", "read_options"]
+
+FLAVOURS = tuple(LINKS)
+SOURCES = ("container", "process")
+TIMES = ("auto", "virtual", "wall", "travel")
+SCHEMES = {"amqp": "rabbitmq", "amqps": "rabbitmq", "redis": "redis", "rediss": "redis"}
+
+#: option -> its settings for pytest's parser; every value is checked here, not by the parser, to say it in one line.
+OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
+    (
+        "--adapter",
+        {"metavar": "NAME", "help": "judge this adapter: a bundled name, an adapter.toml, or module:Class"},
+    ),
+    ("--broker", {"metavar": "FLAVOUR", "help": "embedded (default), rabbitmq, redis, valkey or all"}),
+    (
+        "--broker-from",
+        {
+            "metavar": "SOURCE",
+            "help": "container, process or a URL; default: container where an engine answers",
+        },
+    ),
+    ("--time", {"metavar": "CLOCK", "default": "auto", "help": "auto (default), virtual, wall or travel"}),
+    (
+        "--report-dir",
+        {"metavar": "DIR", "default": ".celeriac", "help": "where the report goes (default: .celeriac)"},
+    ),
+    (
+        "--requirement",
+        {
+            "metavar": "ID",
+            "action": "append",
+            "help": "check this requirement, or this area (ETA), alone; repeatable",
+        },
+    ),
+    ("--explore", {"action": "store_true", "help": "random seeds and many more examples; not for verdicts"}),
+    (
+        "--require-brokers",
+        {"action": "store_true", "help": "a broker that cannot be had is an error (also: CI=true)"},
+    ),
+    (
+        "--deadline",
+        {
+            "metavar": "SECONDS",
+            "default": "20",
+            "help": "how long an adapter may take for one answer (default: 20)",
+        },
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What a run was asked to do.
+
+    Attributes:
+        flavours: the brokers to play on, in order.
+        source: container, process, a URL, or None for the provider's default.
+        time: auto, virtual or wall.
+        report_dir: where the report goes.
+        requirements: the requirements to check, None for all.
+        explore: random seeds and more examples.
+        require_brokers: a broker that cannot be had is an error.
+        deadline_s: seconds an adapter may take for one answer.
+        all_brokers: whether ``--broker=all`` was given: every flavour whose link the claim names.
+    """
+
+    flavours: tuple[str, ...]
+    source: str | None
+    time: str
+    report_dir: Path
+    requirements: frozenset[str] | None
+    explore: bool
+    require_brokers: bool
+    deadline_s: float
+    all_brokers: bool = False
+
+    @property
+    def managed(self) -> bool:
+        """Answer whether the harness starts the brokers itself."""
+        return self.source is None or self.source in SOURCES
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Add the options to pytest's."""
+    group = parser.getgroup("celeriac", "conformance to Celery's Calling API")
+    for name, settings in OPTIONS:
+        group.addoption(name, dest=_dest(name), **settings)
+
+
+def read_options(config: pytest.Config, spec: Spec, claim: Claim) -> RunOptions:
+    """Check the options of a run.
+
+    Raises:
+        pytest.UsageError: one of them is wrong; the text is one line.
+    """
+
+    def get(name: str) -> Any:
+        return config.getoption(_dest(name))
+
+    source = _source(get("--broker-from"))
+    flavours = _flavours(get("--broker"), source)
+    time = _known("--time", get("--time"), TIMES)
+    if time == "travel":
+        raise pytest.UsageError("--time=travel is not available yet; coming; use auto, virtual or wall")
+    all_brokers = get("--broker") == "all"
+    if all_brokers:
+        flavours = (
+            tuple(f for f in flavours if _link(f, clock_for(f, time, claim)) in claim.links) or flavours
+        )
+    for flavour in flavours:
+        _playable(clock_for(flavour, time, claim), time, flavour, claim)
+    return RunOptions(
+        flavours=flavours,
+        source=source,
+        time=time,
+        report_dir=config.invocation_params.dir / get("--report-dir"),
+        requirements=_requirements(get("--requirement"), spec),
+        explore=get("--explore"),
+        require_brokers=get("--require-brokers") or os.environ.get("CI", "").lower() in {"1", "true"},
+        deadline_s=_seconds(get("--deadline")),
+        all_brokers=all_brokers,
+    )
+
+
+def clock_for(flavour: str, time: str, claim: Claim) -> str:
+    """Answer the kind of clock for a flavour of broker."""
+    if time != "auto":
+        return time
+    obeys = "virtual" in claim.clocks and "in-process" in claim.links
+    return "virtual" if flavour == "embedded" and obeys else "wall"
+
+
+def _playable(clock: str, time: str, flavour: str, claim: Claim) -> None:
+    if clock == "virtual" and flavour != "embedded":
+        raise pytest.UsageError(f"--time={time}: {flavour} cannot be moved in time; use --broker=embedded")
+    if clock not in claim.clocks:
+        listed = ", ".join(claim.clocks)
+        raise pytest.UsageError(
+            f"--time={time}: {claim.name} does not claim the {clock} clock; it claims: {listed}"
+        )
+    link = _link(flavour, clock)
+    if link not in claim.links:
+        listed = ", ".join(claim.links)
+        raise pytest.UsageError(
+            f"--broker={flavour}: {claim.name} does not claim the {link} link; it claims: {listed}"
+        )
+
+
+def _link(flavour: str, clock: str) -> str:
+    return "in-process" if clock == "virtual" else LINKS[flavour]
+
+
+def _source(given: str | None) -> str | None:
+    if given is None or "://" in given:
+        return given
+    return _known("--broker-from", given, SOURCES, "or a URL such as amqp://host:5672")
+
+
+def _flavours(given: str | None, source: str | None) -> tuple[str, ...]:
+    named = None if given is None else _known("--broker", given, (*FLAVOURS, "all"))
+    if source is None or "://" not in source:
+        return FLAVOURS if named == "all" else (named or "embedded",)
+    scheme = _known("--broker-from scheme", urlsplit(source).scheme, SCHEMES)
+    flavour = named or SCHEMES[scheme]
+    if flavour not in FLAVOURS or flavour == "embedded" or LINKS[flavour] != LINKS[SCHEMES[scheme]]:
+        raise pytest.UsageError(f"--broker={flavour} cannot be reached by a URL of the scheme {scheme}")
+    return (flavour,)
+
+
+def _requirements(given: Iterable[str] | None, spec: Spec) -> frozenset[str] | None:
+    if not given:
+        return None
+    chosen: set[str] = set()
+    for word in given:
+        area = [name for name in spec.requirements if word.upper() in {name, name.split("-")[0]}]
+        if not area:
+            areas = {name.split("-")[0] for name in spec.requirements}
+            known = spec.requirements if "-" in word else areas
+            raise pytest.UsageError(did_you_mean("requirement", word, known))
+        chosen.update(area)
+    return frozenset(chosen)
+
+
+def _seconds(given: str) -> float:
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise pytest.UsageError(f"--deadline={given}: expected a number of seconds above 0")
+    return seconds
+
+
+def _known(option: str, value: str, valid: Iterable[str], hint: str = "") -> str:
+    if value in valid:
+        return value
+    raise pytest.UsageError(" ".join(filter(None, (did_you_mean(option, value, valid), hint))))
+
+
+def _dest(name: str) -> str:
+    return "celeriac_" + name.lstrip("-").replace("-", "_")

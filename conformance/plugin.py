@@ -1,0 +1,327 @@
+"""The pytest plugin: options, the ``world`` fixture, verdicts and exit status.
+
+It is inert in an ordinary pytest run.  ``--adapter=NAME`` makes the run a conformance run; checks that are
+collected without it are a usage error.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from datetime import UTC, datetime
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from celeriac.conformance import hooks, strategies
+from celeriac.conformance.adapter import Adapter
+from celeriac.conformance.checks import MARKER, subject_of
+from celeriac.conformance.claim import ClaimError, bundled, find_adapter
+from celeriac.conformance.expectations import read_expectations
+from celeriac.conformance.guard import GuardedAdapter
+from celeriac.conformance.narrator import Narrator
+from celeriac.conformance.nearest import did_you_mean
+from celeriac.conformance.options import add_options, clock_for, read_options
+from celeriac.conformance.outcome import GRAVITY, Outcome, conclude, worst
+from celeriac.conformance.run import PlannedCheck, Run, exit_status
+from celeriac.conformance.watchdog import deadline
+from celeriac.spec import load
+
+if TYPE_CHECKING:
+    from celeriac.conformance.stage import Stage
+    from celeriac.conformance.world import World
+
+__all__ = ["CHECK_DEADLINE_S", "Conformance"]
+
+#: Seconds that one check may take, whatever it waits for.
+CHECK_DEADLINE_S = 300.0
+
+#: How ``--broker=all`` marks the flavour in a test's name.
+FLAVOUR_MARK = re.compile(r"-?@[a-z]+")
+
+PLUGIN = "celeriac-conformance"
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add ``pytest_celeriac_stage``."""
+    pluginmanager.add_hookspecs(hooks)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of a conformance run."""
+    add_options(parser)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the run a conformance run if an adapter is given.
+
+    Raises:
+        pytest.UsageError: adapter or options are wrong; the text is one line.
+    """
+    config.addinivalue_line(
+        "markers", f"{MARKER}(id, ..., needs=None): the requirements that a check decides"
+    )
+    spelling = config.getoption("celeriac_adapter")
+    if spelling is None:
+        return
+    spec = load()
+    try:
+        candidate = find_adapter(spelling)
+    except ClaimError as error:
+        raise pytest.UsageError(" ".join(str(error).split())) from None
+    options = read_options(config, spec, candidate.claim)
+    expectations = read_expectations(candidate.expectations, datetime.now(UTC).date())
+    strategies.configure(explore=options.explore)
+    config.pluginmanager.register(Conformance(config, Run(spec, candidate, options, expectations)), PLUGIN)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse to run checks that nothing is to be judged by."""
+    if config.pluginmanager.has_plugin(PLUGIN) or config.option.collectonly:
+        return
+    if any(subject_of(item) for item in items):
+        raise pytest.UsageError(f"checks need --adapter=NAME; adapters: {', '.join(bundled()) or 'none'}")
+
+
+def pytest_celeriac_stage(
+    config: pytest.Config, factory: Callable[[], Adapter], flavour: str, source: str | None, clock: str
+) -> Stage:
+    """Open the stage that comes with Celeriac."""
+    from celeriac.conformance.stages import open_stage
+
+    return open_stage(factory, flavour, source, clock)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Let every check play on every flavour of ``--broker=all``."""
+    conformance = metafunc.config.pluginmanager.get_plugin(PLUGIN)
+    if conformance is None or not conformance.run.options.all_brokers:
+        return
+    if metafunc.definition.get_closest_marker(MARKER) and "celeriac_flavour" in metafunc.fixturenames:
+        flavours = conformance.run.options.flavours
+        ids = [f"@{flavour}" for flavour in flavours]
+        metafunc.parametrize("celeriac_flavour", flavours, ids=ids, indirect=True)
+
+
+@pytest.fixture
+def celeriac_flavour(request: pytest.FixtureRequest) -> str:
+    """Answer the flavour of broker that a check plays on."""
+    return str(getattr(request, "param", ""))
+
+
+@pytest.fixture
+def world(request: pytest.FixtureRequest, celeriac_flavour: str) -> Iterator[World]:
+    """Give a check its world; a scenario that is still running is ended after it."""
+    from celeriac.conformance.world import World
+
+    conformance = request.config.pluginmanager.get_plugin(PLUGIN)
+    if conformance is None:
+        raise pytest.UsageError("the fixture world needs --adapter=NAME")
+    there = World(conformance.stages.current(), conformance.run.claim)
+    yield there
+    there.end()
+
+
+class Conformance:
+    """The hooks of a conformance run; registered only in one."""
+
+    def __init__(self, config: pytest.Config, run: Run) -> None:
+        from celeriac.conformance.stages import Stages
+
+        self.config = config
+        self.run = run
+        self.narrator = Narrator(config, run)
+        self.stages = Stages(self._open)
+        self._checks: dict[str, PlannedCheck] = {}
+        self._outcomes: dict[str, Outcome] = {}
+        self._began = 0.0
+        self._previous_handler: Any = None
+
+    def pytest_sessionstart(self) -> None:
+        """Treat a request to terminate like an interrupt, so that it leaves a report."""
+
+        def interrupt(signum: int, frame: FrameType | None) -> None:
+            raise KeyboardInterrupt
+
+        if threading.current_thread() is threading.main_thread():
+            self._previous_handler = signal.signal(signal.SIGTERM, interrupt)
+
+    def pytest_unconfigure(self) -> None:
+        """Put the signal handler back."""
+        if self._previous_handler is not None:
+            signal.signal(signal.SIGTERM, self._previous_handler)
+
+    # -- collection -----------------------------------------------------------------------------------
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, None, None]:
+        """Note every check, put them in the order of the specification, keep the wanted ones."""
+        self._checks = {item.nodeid: check for item in items if (check := self._plan(item))}
+        self.run.collected = list(self._checks.values())
+        self._keep_wanted(items)
+        yield
+        if not self.run.options.explore:
+            items.sort(key=self._place)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Note a module of checks that cannot be imported."""
+        if report.failed:
+            self.run.complaints.append(f"{report.nodeid} cannot be collected")
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Open the report and tell what will be done."""
+        self.run.planned = [
+            self._checks[item.nodeid] for item in session.items if item.nodeid in self._checks
+        ]
+        if self.config.option.collectonly:
+            return
+        narrowed = any("::" in arg or arg.endswith(".py") for arg in self.config.args)
+        self.run.survey(whole=not narrowed and not self.run.complaints)
+        self.run.start()
+        self.narrator.opening()
+
+    def _plan(self, item: pytest.Item) -> PlannedCheck | None:
+        subject = subject_of(item)
+        if subject is None:
+            return None
+        for name in subject.requirements:
+            if name not in self.run.spec.requirements:
+                line = did_you_mean("requirement", name, self.run.spec.requirements)
+                raise pytest.UsageError(f"{item.nodeid}: {line}")
+        callspec = getattr(item, "callspec", None)
+        params = callspec.params if callspec else {}
+        flavour = params.get("celeriac_flavour", self.run.options.flavours[0])
+        name = FLAVOUR_MARK.sub("", item.nodeid.partition("::")[2]).replace("[]", "")
+        return PlannedCheck(f"{item.path.name}::{name}", flavour, subject.requirements, subject.needs)
+
+    def _keep_wanted(self, items: list[pytest.Item]) -> None:
+        wanted = self.run.options.requirements
+        if wanted is None:
+            return
+        out = [item for item in items if not self._decides(item, wanted)]
+        items[:] = [item for item in items if self._decides(item, wanted)]
+        if not items:
+            requirement = self.run.spec.requirements[min(wanted)]
+            reason = f"excluded: {requirement.excluded}" if requirement.excluded else "no check decides it"
+            raise pytest.UsageError(f"--requirement={requirement.id}: {reason}")
+        self.config.hook.pytest_deselected(items=out)
+
+    def _decides(self, item: pytest.Item, wanted: Iterable[str]) -> bool:
+        check = self._checks.get(item.nodeid)
+        return check is not None and not set(wanted).isdisjoint(check.requirements)
+
+    def _place(self, item: pytest.Item) -> tuple[Any, ...]:
+        check = self._checks.get(item.nodeid)
+        if check is None:
+            return (-1,)
+        areas = [chapter.prefix for chapter in self.run.spec.chapters]
+        flavour = self.run.options.flavours.index(check.flavour)
+        return (flavour, areas.index(check.requirements[0].split("-")[0]), *item.reportinfo()[:2], item.name)
+
+    # -- one check ------------------------------------------------------------------------------------
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> None:
+        """Open the stage of the check's flavour, where its messages can be seen."""
+        check = self._checks.get(item.nodeid)
+        if check is not None and self.stages.enter(check.flavour):
+            self.narrator.stage(check.flavour, self.stages)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Let only applicable checks begin."""
+        self._began = time.monotonic()
+        if check := self._checks.get(item.nodeid):
+            self.stages.current()
+            self.run.admit(check)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+        """Run a check under a deadline."""
+        if pyfuncitem.nodeid not in self._checks:
+            return (yield)
+        with deadline(CHECK_DEADLINE_S, "the check"):
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Turn what escaped a check into verdicts, and these into what pytest counts."""
+        report = yield
+        check = self._checks.get(item.nodeid)
+        if check is None:
+            return report
+        if call.when == "call" or call.excinfo is not None:
+            outcome = conclude(call.excinfo.value if call.excinfo else None)
+            outcomes = self.run.judge(check, outcome)
+            self._outcomes = _graver(self._outcomes, outcomes)
+            _dress(report, item, outcomes)
+        if call.when == "teardown":
+            self.run.finish(check, time.monotonic() - self._began, self._outcomes)
+            self._outcomes = {}
+        return report
+
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """Count errors as errors, not as failures."""
+        verdict = getattr(report, "celeriac_verdict", None)
+        return ("error", "E", "ERROR") if verdict in {"error", "inconclusive"} else None
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """Tell of every chapter that is complete."""
+        if check := self._checks.get(nodeid):
+            self.narrator.chapters(check)
+
+    # -- the end --------------------------------------------------------------------------------------
+
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Write the report, tell the verdicts, set the exit status."""
+        if self.config.option.collectonly or exitstatus == pytest.ExitCode.USAGE_ERROR:
+            return
+        self.stages.close()
+        self.run.complaints += self.stages.complaints
+        if not self.run.planned:
+            return
+        status = exit_status(self.run.conclude(), self.run.problems, self.run.complaints)
+        results = self.run.write(status)
+        self.narrator.closing(results)
+        if exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED} or self.run.complaints:
+            session.exitstatus = status
+
+    def _open(self, flavour: str) -> Stage:
+        run = self.run
+
+        def make() -> Adapter:
+            return GuardedAdapter(run.candidate.factory(), run.options.deadline_s)
+
+        clock = clock_for(flavour, run.options.time, run.claim)
+        stage: Stage = self.config.hook.pytest_celeriac_stage(
+            config=self.config, factory=make, flavour=flavour, source=run.options.source, clock=clock
+        )
+        run.meet(flavour, stage)
+        return stage
+
+
+def _graver(first: dict[str, Outcome], second: dict[str, Outcome]) -> dict[str, Outcome]:
+    """Answer, requirement by requirement, the graver of two outcomes of one check."""
+    if not first:
+        return second
+    return {name: min(first[name], second[name], key=lambda o: GRAVITY.index(o.verdict)) for name in first}
+
+
+def _dress(report: pytest.TestReport, item: pytest.Item, outcomes: dict[str, Outcome]) -> None:
+    """Let a report count in pytest as its verdict asks for: passed, failed, error, skipped or xfailed."""
+    verdict = worst(outcome.verdict for outcome in outcomes.values())
+    reason = next(outcome.reason for outcome in outcomes.values() if outcome.verdict == verdict)
+    report.celeriac_verdict = verdict  # type: ignore[attr-defined] # read by pytest_report_teststatus
+    if verdict == "known-failure":
+        report.outcome = "skipped"
+        report.wasxfail = reason
+    elif verdict in {"not-applicable", "not-run"}:
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), (item.location[1] or 0) + 1, f"Skipped: {reason}")

@@ -1,0 +1,186 @@
+"""The report folder: what other tools read.
+
+``results.jsonl`` grows while the run goes on (a header, a line per check, a footer), so that a crash leaves what
+was found so far.  ``results.json`` (schema ``report``), ``junit.xml`` and ``summary.md`` are written at the end.
+``--broker=all`` writes them for all brokers together and, in a folder each, for every flavour.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from celeriac.conformance.evidence import record_lines
+from celeriac.conformance.junit import junit
+from celeriac.conformance.outcome import CheckResult, Outcome, RequirementResult, counts
+from celeriac.spec import validator
+
+__all__ = ["Journal", "Setting", "document", "summary", "write_report"]
+
+FILES = ("results.json", "junit.xml", "summary.md")
+
+#: Verdicts whose requirements the summary lists one by one.
+LISTED = ("fail", "error", "unexpected-pass", "inconclusive", "known-failure")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What was judged, and where.
+
+    Attributes:
+        suite: version of this package.
+        spec: version of the specification.
+        adapter: name of the adapter.
+        implementation: name of the implementation.
+        version: its version.
+        flavour: flavour of the broker, or ``all``.
+        source: where the broker came from.
+        broker: the broker's version.
+        clock: kind of clock.
+    """
+
+    suite: str
+    spec: str
+    adapter: str
+    implementation: str
+    version: str
+    flavour: str
+    source: str
+    broker: str
+    clock: str
+
+
+class Journal:
+    """``results.jsonl``: every line is on disk before the next check starts.
+
+    Args:
+        folder: the report folder; made if need be, an older report in it is removed.
+        header: what was asked for.
+    """
+
+    def __init__(self, folder: Path, header: Mapping[str, Any]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in FILES:
+            (folder / name).unlink(missing_ok=True)
+        self._file: IO[str] = (folder / "results.jsonl").open("w", encoding="utf-8")
+        self._write("header", header)
+
+    def add(self, result: CheckResult) -> None:
+        """Append a check that has ended."""
+        outcomes = {name: _outcome(outcome) for name, outcome in result.outcomes.items()}
+        fields = {"id": result.id, "broker": result.flavour, "duration_s": round(result.duration_s, 6)}
+        self._write("check", {**fields, "verdict": result.verdict, "requirements": outcomes})
+
+    def close(self, footer: Mapping[str, Any]) -> None:
+        """Append the footer and close the file; without it the run did not reach its end."""
+        self._write("footer", footer)
+        self._file.close()
+
+    def _write(self, record: str, fields: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps({"record": record, **fields}, default=str) + "\n")
+        self._file.flush()
+
+
+def write_report(
+    folder: Path, setting: Setting, results: Mapping[str, RequirementResult], duration_s: float
+) -> dict[str, Any]:
+    """Write ``results.json``, ``junit.xml`` and ``summary.md``; answer the first.
+
+    Args:
+        folder: where to; made if need be.
+        setting: what was judged, and where.
+        results: every requirement of the specification, in order.
+        duration_s: how long the run took, in seconds.
+
+    Raises:
+        AssertionError: the document breaks the schema ``report``, which is a bug of ours.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    content = document(setting, results, duration_s)
+    (folder / "results.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    (folder / "junit.xml").write_bytes(junit(setting.adapter, _checks(results), duration_s))
+    (folder / "summary.md").write_text(summary(setting, results, duration_s), encoding="utf-8")
+    problems = [error.message for error in validator("report").iter_errors(content)]
+    assert not problems, f"results.json breaks its schema: {problems}"
+    return content
+
+
+def document(setting: Setting, results: Mapping[str, RequirementResult], duration_s: float) -> dict[str, Any]:
+    """Answer the content of ``results.json``."""
+    return {
+        "suite": {"version": setting.suite},
+        "adapter": {"name": setting.adapter},
+        "implementation": {"name": setting.implementation, "version": setting.version},
+        "broker": {"flavour": setting.flavour, "from": setting.source, "version": setting.broker},
+        "clock": setting.clock,
+        "duration_s": round(duration_s, 3),
+        "counts": counts(results.values()),
+        "requirements": {name: _requirement(result) for name, result in results.items()},
+    }
+
+
+def summary(setting: Setting, results: Mapping[str, RequirementResult], duration_s: float) -> str:
+    """Answer the content of ``summary.md``."""
+    broker = f"{setting.flavour} {setting.broker} ({setting.source})"
+    where = (
+        f"Adapter `{setting.adapter}`, broker {broker}, {setting.clock} clock, "
+        f"suite {setting.suite}, spec {setting.spec}, {duration_s:.1f} s."
+    )
+    lines = [
+        f"# {setting.implementation} {setting.version}: conformance to the Calling API",
+        "",
+        where,
+        "",
+        "| verdict | requirements |",
+        "|---|---:|",
+        *(f"| {verdict} | {number} |" for verdict, number in counts(results.values()).items() if number),
+    ]
+    for verdict in LISTED:
+        lines += _listing(verdict, [result for result in results.values() if result.verdict == verdict])
+    return "\n".join(lines) + "\n"
+
+
+def _listing(verdict: str, results: Sequence[RequirementResult]) -> list[str]:
+    if not results:
+        return []
+    rows = (
+        f"| {r.requirement.id} | {r.requirement.level} | {_cell(r.requirement.sentence)} | {_cell(r.reason)} |"
+        for r in results
+    )
+    return ["", f"## {verdict}", "", "| id | level | requirement | reason |", "|---|---|---|---|", *rows]
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _requirement(result: RequirementResult) -> dict[str, Any]:
+    requirement = result.requirement
+    checks = [
+        {
+            "id": check.id,
+            "verdict": outcome.verdict,
+            "duration_s": round(check.duration_s, 6),
+            "reason": outcome.reason,
+        }
+        for check, outcome in result.checks
+    ]
+    fields = {"level": requirement.level, "role": requirement.role, "verdict": result.verdict}
+    return {**fields, "checks": checks}
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    fields = {"verdict": outcome.verdict, "reason": outcome.reason}
+    if outcome.judgement is not None:
+        judgement = outcome.judgement
+        fields |= {"expected": judgement.expected, "observed": judgement.observed}
+        return {**fields, "detail": outcome.detail, "evidence": record_lines(judgement.evidence)}
+    return {**fields, "detail": outcome.detail}
+
+
+def _checks(results: Mapping[str, RequirementResult]) -> list[CheckResult]:
+    found = {id(check): check for result in results.values() for check, _ in result.checks}
+    return list(found.values())

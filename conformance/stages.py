@@ -1,0 +1,86 @@
+"""The stages of a run, one per flavour of broker, open one at a time."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+
+from celeriac.conformance.adapter import Adapter
+from celeriac.conformance.providers import Unavailable, find
+from celeriac.conformance.stage import Stage, VirtualStage, WallStage
+from celeriac.conformance.verdicts import HarnessError
+
+__all__ = ["Stages", "open_stage"]
+
+
+def open_stage(factory: Callable[[], Adapter], flavour: str, source: str | None, clock: str) -> Stage:
+    """Open a stage: the embedded broker in process under a virtual clock, else a provider's.
+
+    Raises:
+        Unavailable: the broker cannot be had here.
+        HarnessError: the adapter cannot be started.
+    """
+    if clock == "virtual":
+        return VirtualStage(factory)
+    provider = find(flavour, source)
+    try:
+        return WallStage(factory, provider)
+    except BaseException:
+        provider.close()
+        raise
+
+
+class Stages:
+    """Opens the stage that is asked for and closes the one before.
+
+    Args:
+        opener: opens the stage of a flavour.
+    """
+
+    def __init__(self, opener: Callable[[str], Stage]) -> None:
+        self._open = opener
+        self._flavour = ""
+        self._stage: Stage | None = None
+        self._failure: Exception | None = None
+        self.complaints: list[str] = []
+
+    def enter(self, flavour: str) -> bool:
+        """Make ``flavour`` the current one; answer whether it was not before."""
+        if flavour == self._flavour:
+            return False
+        self.close()
+        self._flavour = flavour
+        try:
+            self._stage = self._open(flavour)
+        except Exception as error:  # noqa: BLE001 - it becomes the verdict of its checks
+            self._failure = _verdict(error)
+        return True
+
+    def current(self) -> Stage:
+        """Answer the open stage.
+
+        Raises:
+            Unavailable: its broker cannot be had here.
+            HarnessError: it could not be opened.
+        """
+        if self._failure is not None:
+            raise self._failure
+        assert self._stage is not None, "enter(flavour) first"
+        return self._stage
+
+    def close(self) -> None:
+        """Close the open stage; what goes wrong is kept in ``complaints``."""
+        stage, self._stage, self._failure, self._flavour = self._stage, None, None, ""
+        if stage is None:
+            return
+        try:
+            stage.close()
+        except Exception as error:  # noqa: BLE001 - the report comes first
+            self.complaints.append(f"closing the stage: {type(error).__name__}: {error}")
+
+
+def _verdict(error: Exception) -> Exception:
+    if isinstance(error, HarnessError | Unavailable):
+        return error
+    text = "".join(traceback.format_exception(error))
+    return HarnessError(f"the stage cannot be opened: {type(error).__name__}: {error}\n{text}")
