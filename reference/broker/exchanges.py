@@ -133,7 +133,7 @@ class Exchanges(Core):
             return
         code = self.dialect.unknown_exchange_type
         kind = ConnectionError_ if code >= 500 else ChannelError
-        raise kind(code, f"invalid exchange type '{type}'")
+        raise kind(code, f"unknown exchange type '{type}'")
 
     def _same_exchange(self, wanted: Exchange, current: Exchange) -> None:
         place = where("exchange", wanted.name, self.vhost)
