@@ -113,7 +113,7 @@ BAD: dict[str, list[Any]] = {
         {"countdown": -1},
         {"eta": "2030-01-01T00:00:00+00:00"},
         {"eta": {"$": "datetime", "v": "2030-01-01T00:00:00"}},
-        {"expires": 4294968},
+        {"expires": 315360001},
         {"priority": 256},
         {"priority": -1},
         {"priority": 1.5},
