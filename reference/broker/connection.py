@@ -285,10 +285,11 @@ class ServerConnection:
         assembly.add(frame)
         if assembly.complete:
             state.assembly = None
-            if not state.channel.closed:
-                self._publish(state, assembly)
-        elif assembly.size > self.options.max_message_size and not state.channel.closed:
+        elif assembly.size <= self.options.max_message_size:
+            return
+        if not state.channel.closed:
             self._publish(state, assembly)
+        assembly.wanted = False
 
     def _publish(self, state: _ChannelState, assembly: Assembly) -> None:
         method = assembly.method

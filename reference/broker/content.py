@@ -21,15 +21,17 @@ class Assembly:
         size: octets of the body, -1 until the header came.
         properties: as received, flags first.
         complete: the whole body came.
+        wanted: the body is kept; False for one that was refused already.
     """
 
-    __slots__ = ("_missing", "_parts", "complete", "method", "properties", "size")
+    __slots__ = ("_missing", "_parts", "complete", "method", "properties", "size", "wanted")
 
     def __init__(self, method: Method) -> None:
         self.method = method
         self.size = -1
         self.properties = _BARE
         self.complete = False
+        self.wanted = True
         self._missing = 0
         self._parts: list[bytes] = []
 
@@ -56,7 +58,10 @@ class Assembly:
             raise self._unexpected(
                 f"expected content header for class {BASIC}, got non content header frame instead"
             )
-        header = decode_content_header(frame.payload)
+        try:
+            header = decode_content_header(frame.payload)
+        except FieldError as error:
+            raise ConnectionError_(502, str(error)).at(*self.method.spec.id) from error
         if header.class_id != BASIC:
             raise self._unexpected(
                 f"expected content header for class {BASIC}, got one for class {header.class_id} instead"
@@ -71,7 +76,8 @@ class Assembly:
             received = self.size - self._missing
             text = f"content body has {received} octets or more, its header announced {self.size}"
             raise ConnectionError_(501, text).at(*self.method.spec.id)
-        self._parts.append(part)
+        if self.wanted:
+            self._parts.append(part)
         self.complete = not self._missing
 
     def _unexpected(self, text: str) -> ConnectionError_:

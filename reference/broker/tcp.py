@@ -73,12 +73,11 @@ class _Protocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Give back what the client held."""
-        self._server.protocols.discard(self)
         for handle in (self._flush, self._grace, self._beat):
             if handle is not None:
                 handle.cancel()
         self._connection.lost()
-        self._server.reschedule()
+        self._server.forget(self)
 
     def pause_writing(self) -> None:
         """Read no more from a client that does not read."""
@@ -160,6 +159,8 @@ class BrokerServer:
         self._server: asyncio.Server | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._due: float | None = None
+        self._empty: asyncio.Event | None = None
+        self._stopped = False
 
     @property
     def port(self) -> int:
@@ -185,20 +186,28 @@ class BrokerServer:
 
     async def stop(self) -> None:
         """Stop listening and cut every connection."""
+        self._stopped = True
         if self._timer is not None:
             self._timer.cancel()
         for protocol in tuple(self.protocols):
             protocol.abort()
         if self._server is not None:
             self._server.close()
-            await asyncio.sleep(0)
-        while self.protocols:
-            await asyncio.sleep(0)
+        if self.protocols:
+            self._empty = asyncio.Event()
+            await self._empty.wait()
+
+    def forget(self, protocol: _Protocol) -> None:
+        """Hear that a connection is gone."""
+        self.protocols.discard(protocol)
+        if self._empty is not None and not self.protocols:
+            self._empty.set()
+        self.reschedule()
 
     def reschedule(self) -> None:
         """Arm the timer for the next thing that is due; for brokers on a wall clock."""
         clock = self.broker.clock
-        if not isinstance(clock, WallClock):
+        if self._stopped or not isinstance(clock, WallClock):
             return
         due = self.broker.next_due()
         if due == self._due and self._timer is not None:
