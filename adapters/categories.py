@@ -38,7 +38,7 @@ CALLING: Mapping[str, str] = {
     "celeriac.reference.errors.Reject": "rejected",
     "celeriac.reference.errors.Retry": "retry",
     "celeriac.reference.errors.TaskRevokedError": "revoked",
-    "celeriac.reference.errors.TimeoutError": "timeout",
+    "celeriac.reference.errors.ResultTimeout": "timeout",
 }
 
 #: What waiting for a result raises.  A task may fail with any error of its own, which is no comment on the caller.

@@ -9,6 +9,7 @@ import copy
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import metadata, util
 from typing import Any, Literal
 
@@ -171,12 +172,14 @@ class CeleryDriver(Adapter):
     @staticmethod
     def _drop_connections(app: celery.Celery) -> None:
         kombu.pools.reset()
-        consumer = getattr(app.backend, "result_consumer", None)
-        if consumer is not None:
-            consumer.stop()
-        client = getattr(app.backend, "client", None)
-        if client is not None:
-            client.connection_pool.disconnect()
+        backend = app.backend
+        if hasattr(backend, "result_consumer"):
+            with suppress(
+                Exception
+            ):  # one that has not started, or has lost its connection, cannot be stopped
+                backend.result_consumer.stop()
+        if hasattr(backend, "client"):
+            backend.client.connection_pool.disconnect()
 
 
 def _answer(action: Callable[[], Any], categories: Mapping[str, str]) -> Ok | Raised:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from typing import Any
 
 from celery import signals
@@ -33,23 +34,38 @@ def main() -> None:
         os.environ["C_FORCE_ROOT"] = "1"
     app = application(told.scenario, reporter, broker_url=told.spec.broker_url, settings=told.spec.settings)
 
-    wakeup = _wakeup_descriptor()
+    loop = _Loop()
 
     def ready(**_: Any) -> None:
-        get_event_loop().add_reader(wakeup, os.read, wakeup, 1)
-        reporter("ready")
+        loop.when_turning(lambda: reporter("ready"))
 
     signals.worker_ready.connect(ready, weak=False)
     command.params[0].default = app  # as --app would; unlike app.worker_main, the command keeps the exit code
     command.main(args=_arguments(told), prog_name="celery")
 
 
-def _wakeup_descriptor() -> int:
-    """Answer a descriptor that becomes readable with every signal."""
-    reader, writer = os.pipe()
-    os.set_blocking(writer, False)
-    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    return reader
+class _Loop:
+    """Access to the worker's event loop, which every signal wakes."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._writer, False)
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
+
+    def when_turning(self, action: Callable[[], None]) -> None:
+        """Do ``action`` in the second turn of the loop.
+
+        In the first turn a worker on AMQP reads its socket once and ignores errors: what arrives then is not
+        treated like what arrives later.
+        """
+        hub = get_event_loop()
+        hub.add_reader(self._reader, os.read, self._reader, 1)
+
+        def first_turn() -> None:
+            hub.call_soon(action)
+            os.write(self._writer, b"\0")
+
+        hub.call_soon(first_turn)
 
 
 def _arguments(told: Orders) -> list[str]:
