@@ -6,10 +6,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from celeriac.conformance.providers.base import BrokerInfo, Lease, LeaseTimes
+from celeriac.reference.broker import inproc
 from celeriac.reference.broker.broker import Broker
 from celeriac.reference.broker.codec import (
     BODY,
@@ -26,7 +27,6 @@ from celeriac.reference.broker.codec import Frame as AmqpFrame
 from celeriac.reference.broker.dialect import dialect
 from celeriac.reference.broker.events import Event
 from celeriac.reference.broker.fields import decode_properties
-from celeriac.reference.broker.messages import Properties
 from celeriac.reference.broker.tcp import BrokerThread
 from celeriac.reference.clock import Clock, DeadlockError, VirtualClock, WallClock
 
@@ -46,6 +46,7 @@ __all__ = [
     "DeadlockError",
     "Event",
     "FrameReader",
+    "InProcessSite",
     "Method",
     "VirtualClock",
     "WallClock",
@@ -93,8 +94,57 @@ def lease_times(lease: Lease) -> LeaseTimes:
     return LeaseTimes(policy.timeout_ms / 1000, policy.interval_ms / 1000, lease)
 
 
-def properties(published: Properties) -> dict[str, Any]:
+def properties(raw: bytes) -> dict[str, Any]:
     """Answer the content properties of a ``publish`` event by name, without the headers."""
-    values = decode_properties(published.raw)
+    values = decode_properties(raw)
     values.pop("headers", None)
     return values
+
+
+class InProcessSite:
+    """An embedded broker of its own, reachable in this process only, at its dialect's default time-outs.
+
+    Args:
+        name: of the URL ``inproc://NAME``.
+        clock: which the broker joins as a party.
+        lease: the kind of time-out that it shall have.
+        subscriber: is called with every event of the broker.
+        refused: is called with the moment (epoch seconds) of each connection attempt that is turned away.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        clock: Clock,
+        lease: Lease | None,
+        subscriber: Callable[[Event], None],
+        refused: Callable[[float], None],
+    ) -> None:
+        self._name = name
+        self._broker = embedded_broker(clock, lease, record=False)
+        self._broker.events.subscribe(subscriber)
+        self.url = inproc.listen(name, self._broker)
+        self.lease = lease_times(lease) if lease else None
+
+        def watch(attempt: inproc.Attempt) -> None:
+            if not attempt.accepted:
+                refused(attempt.at)
+
+        inproc.on_attempt(name, watch)
+
+    def refuse(self, yes: bool) -> None:
+        """Turn away new connections, or accept them again."""
+        inproc.refuse(self._name, yes)
+
+    def drop(self) -> None:
+        """Cut every connection."""
+        inproc.drop(self._name)
+
+    def cut_next_publish(self) -> None:
+        """Lose the next message, and cut the connection that carries it."""
+        self._broker.faults.add("publish", "drop")
+        self._broker.faults.add("publish", "cut")
+
+    def close(self) -> None:
+        """Cut every connection and free the name."""
+        inproc.unlisten(self._name)

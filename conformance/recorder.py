@@ -5,7 +5,8 @@ The tap does the same from bytes; here nothing is decoded twice, and every stamp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from celeriac.conformance import embedded
@@ -16,34 +17,41 @@ __all__ = ["Recorder"]
 
 
 class Recorder:
-    """Writes what the broker records into ``history``.
+    """Writes what the broker records into ``history``, as observer ``broker``; a subscriber of its events.
 
-    Args:
-        history: takes the records, observer ``broker``.
-        mute: says of a session's peer name that it belongs to the harness; its own doings are not recorded.
+    A message that a fault made the broker lose is not recorded as published: the broker has not taken it.
     """
 
-    def __init__(self, history: History, mute: Callable[[str], bool]) -> None:
+    def __init__(self, history: History) -> None:
         self._history = history
-        self._mute = mute
-        self._muted: set[int] = set()
         self._task_ids: dict[int, Any] = {}
+        self._ours: set[int | None] = set()
+        self._muted = False
+        self._losing = False
+
+    @contextmanager
+    def muted(self) -> Iterator[None]:
+        """Take the sessions that are opened meanwhile for the harness's own; what they do is not recorded."""
+        self._muted = True
+        try:
+            yield
+        finally:
+            self._muted = False
 
     def __call__(self, event: embedded.Event) -> None:
-        """Translate one event; to be subscribed to the broker's log."""
+        """Translate one event."""
+        if event.kind == "session.open" and self._muted:
+            self._ours.add(event.session)
+        if event.kind == "fault" and event.data["point"] == "publish":
+            self._losing = event.data["action"] in {"drop", "nack"}
         if event.kind == "publish":
-            self._task_ids[event.data["message"]] = self._published_id(event.data)
-        if event.kind == "session.open" and self._mute(event.data["peer"]) and event.session is not None:
-            self._muted.add(event.session)
+            self._task_ids[event.data["message"]] = _published_id(event.data)
         translate = _TRANSLATIONS.get(event.kind)
-        if translate is not None and event.session not in self._muted:
+        if translate is not None and event.session not in self._ours:
             translate(self, event)
 
     def _add(self, event: embedded.Event, kind: str, **data: Any) -> None:
         self._history.add(kind, event.at, "broker", **data)
-
-    def _published_id(self, data: Mapping[str, Any]) -> Any:
-        return task_id_of(data["headers"] or {}, embedded.properties(data["properties"]))
 
     def _opened(self, event: embedded.Event) -> None:
         self._add(event, "connected", connection=event.session, peer=event.data["peer"])
@@ -88,6 +96,9 @@ class Recorder:
             )
 
     def _published(self, event: embedded.Event) -> None:
+        if self._losing:
+            self._losing = False
+            return
         data = event.data
         properties = embedded.properties(data["properties"])
         headers = dict(data["headers"] or {})
@@ -144,6 +155,10 @@ class Recorder:
     def _cancelled(self, event: embedded.Event) -> None:
         if event.data["by"] == "broker":
             self._add(event, "cancelled", connection=event.session, consumer_tag=event.data["consumer"])
+
+
+def _published_id(data: Mapping[str, Any]) -> Any:
+    return task_id_of(data["headers"] or {}, embedded.properties(data["properties"]))
 
 
 _TRANSLATIONS: Mapping[str, Callable[[Recorder, embedded.Event], None]] = {

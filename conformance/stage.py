@@ -52,11 +52,14 @@ class Stage(Protocol):
     lease: LeaseTimes | None
     missing: Mapping[str, str]
     identity: Mapping[str, Any]
-    clock: embedded.Clock
     history: History
     scenario: Scenario
     worker_url: str
     reply_queue: str
+
+    @property
+    def clock(self) -> embedded.Clock:
+        """Answer the clock of the present scenario."""
 
     def now(self) -> float:
         """Answer epoch seconds."""
@@ -182,10 +185,11 @@ class VirtualStage(_Stage):
         name = f"scenario-{next(self._numbers)}"
         self.clock = embedded.VirtualClock()
         self.history = History()
-        self._site = embedded.InProcessSite(name, self.clock, lease)
-        self._recorder = Recorder(self.history, self._site)
-        self._injector: Injector = AmqpInjector(self._site.url)
-        self._recorder.ignore(self._injector.open(name))
+        recorder = Recorder(self.history)
+        self._site = embedded.InProcessSite(name, self.clock, lease, recorder, self._refused)
+        self._injector = AmqpInjector(self._site.url)
+        with recorder.muted():
+            self._injector.open(name)
         self.lease = self._site.lease
         self.worker_url = self._site.url
         self.scenario = Scenario(
@@ -205,6 +209,9 @@ class VirtualStage(_Stage):
         self.request("end")
         self._injector.close()
         self._site.close()
+
+    def _refused(self, at: float) -> None:
+        self.history.add("refused", at, "broker")
 
     def log(self, kind: str, **data: Any) -> None:
         """Write a record of the harness's own."""

@@ -10,7 +10,6 @@ from celeriac.conformance import oracles
 from celeriac.conformance.adapter import Ok, Raised, Signature
 from celeriac.conformance.checks import check
 from celeriac.conformance.decoding import body_of
-from celeriac.conformance.strategies import execution_options
 
 if TYPE_CHECKING:
     from celeriac.conformance.history import Record
@@ -164,7 +163,7 @@ def test_every_valid_combination_is_accepted(world: World) -> None:
     """Any options that are valid against the schema make one message."""
     world.begin()
 
-    @world.for_all(execution_options(world))
+    @world.for_all(world.any_options())
     def _(options: dict[str, Any]) -> None:
         called = world.call(**options)
         world.require("OPT-011", isinstance(called.answer, Ok), f"{options} is accepted", f"{called.answer}")

@@ -11,7 +11,6 @@ from celeriac.conformance.adapter import Signature
 from celeriac.conformance.checks import check
 from celeriac.conformance.decoding import body_of
 from celeriac.conformance.messages import WireMessage
-from celeriac.conformance.strategies import execution_options
 from celeriac.conformance.verdicts import Judgement
 from celeriac.spec import schema, validator, vectors
 
@@ -40,7 +39,7 @@ def test_headers_are_complete(world: World) -> None:
     """Every header of the protocol is there, whatever the options."""
     world.begin()
 
-    @world.for_all(execution_options(world))
+    @world.for_all(world.any_options())
     def _(options: dict[str, Any]) -> None:
         record = world.published(world.call(**options))
         missing = [name for name in HEADERS if name not in record.headers]
@@ -52,7 +51,7 @@ def test_headers_have_their_types(world: World) -> None:
     """Every header is valid against the schema, whatever the options."""
     world.begin()
 
-    @world.for_all(execution_options(world))
+    @world.for_all(world.any_options())
     def _(options: dict[str, Any]) -> None:
         record = world.published(world.call(**options))
         instance = {"headers": plain(record.headers), "properties": {}, "body": []}
@@ -121,7 +120,7 @@ def test_body_has_three_elements(world: World) -> None:
     """Whatever the options, the body is a list of arguments, keywords and a mapping."""
     world.begin()
 
-    @world.for_all(execution_options(world))
+    @world.for_all(world.any_options())
     def _(options: dict[str, Any]) -> None:
         record = world.published(world.call(**options))
         body = plain(body_of(record))
@@ -201,7 +200,7 @@ def test_envelope_is_valid(world: World) -> None:
     """The list element is a JSON object valid against the schema, whatever the options."""
     world.begin()
 
-    @world.for_all(execution_options(world))
+    @world.for_all(world.any_options())
     def _(options: dict[str, Any]) -> None:
         record = world.published(world.call(**options))
         wrong = problems("redis-envelope", plain(record.envelope))

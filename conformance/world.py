@@ -16,6 +16,7 @@ from hypothesis import given
 
 from celeriac.conformance.adapter import Answer, Broken, Call, Ok, Raised, Unsupported, WorkerSpec
 from celeriac.conformance.messages import WireMessage, task_message
+from celeriac.conformance.strategies import execution_options
 from celeriac.conformance.verdicts import HarnessError, Inconclusive, Judgement, NotApplicable, Violation
 
 if TYPE_CHECKING:
@@ -301,6 +302,15 @@ class World:
     def state(self, called: Called) -> Ok | Raised:
         """Answer the state of the task as the implementation's caller sees it."""
         return self._accept(self.stage.request("state", called.id))
+
+    def any_options(self) -> SearchStrategy[dict[str, Any]]:
+        """Answer valid execution options, as far as the implementation has their values.
+
+        A queue is always the scenario's, lest a broker that somebody else runs keeps dozens of queues, and
+        exchanges are left out, because they would have to exist.
+        """
+        moment = datetime.fromtimestamp(self.now(), UTC)
+        return execution_options(now=moment, has=self.has, queues=(self.queue,))
 
     def sample(self, cases: Sequence[Case]) -> Sequence[Case]:
         """Answer all cases where time costs nothing, else the first few."""
