@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Protocol
 
 import kombu
@@ -86,9 +87,7 @@ class RedisInjector:
 
     def close(self) -> None:
         """Delete the queue's lists and disconnect."""
-        try:
+        with contextlib.suppress(redis.ConnectionError):
             for key in self._client.scan_iter(match=f"{self._queue}*"):
                 self._client.delete(key)
-            self._client.close()
-        except redis.ConnectionError:
-            self._client.close()
+        self._client.connection_pool.disconnect()

@@ -48,9 +48,16 @@ class WireMessage:
         """Answer the same message with some properties replaced or added."""
         return replace(self, properties={**self.properties, **changes})
 
-    def with_body(self, body: bytes, **announced: str) -> WireMessage:
-        """Answer the same message with another body; ``announced`` may change content_type and _encoding."""
-        return replace(self, body=body, **announced)
+    def with_body(
+        self, body: bytes, *, content_type: str | None = None, content_encoding: str | None = None
+    ) -> WireMessage:
+        """Answer the same message with another body, and with other labels if they are given."""
+        return replace(
+            self,
+            body=body,
+            content_type=content_type or self.content_type,
+            content_encoding=content_encoding or self.content_encoding,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +112,7 @@ def task_message(
     """
     task_id = task_id or str(uuid.uuid4())
     kwargs = dict(kwargs or {})
-    headers = {
+    headers: dict[str, Any] = {
         "lang": "py",
         "task": task,
         "id": task_id,

@@ -14,6 +14,7 @@ where several processes stamp.  Lower bounds ("not before") are judged with that
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from celeriac.conformance.verdicts import Judgement
@@ -98,7 +99,9 @@ def settled(history: History, task_id: str, how: Sequence[str] = ("acked", "reje
     records = history.of("acked", "rejected", "requeued", task_id=task_id)
     ways = [record.kind for record in records]
     ok = bool(ways) and ways[-1] in how and "requeued" not in ways
-    return _judge(ok, f"the message is {' or '.join(how)} once", f"it was {', '.join(ways) or 'left'}", records)
+    return _judge(
+        ok, f"the message is {' or '.join(how)} once", f"it was {', '.join(ways) or 'left'}", records
+    )
 
 
 def acked_before_end(history: History, task_id: str) -> Judgement:
@@ -120,7 +123,9 @@ def held_until(history: History, task_id: str, moment: float) -> Judgement:
     return _judge(bool(deliveries) and not early, expected, observed, [*deliveries, *early])
 
 
-def lease_closed(history: History, task_id: str, timeout: float, interval: float, lateness: float) -> Judgement:
+def lease_closed(
+    history: History, task_id: str, timeout: float, interval: float, lateness: float
+) -> Judgement:
     """Judge that the broker closed the channel of an overdue delivery with 406, in time and not too early.
 
     Args:
@@ -130,7 +135,9 @@ def lease_closed(history: History, task_id: str, timeout: float, interval: float
         interval: seconds between two looks of the broker.
         lateness: seconds that the observation may come late.
     """
-    expected = f"the channel is closed with 406 between {timeout} s and {timeout + interval} s after the delivery"
+    expected = (
+        f"the channel is closed with 406 between {timeout} s and {timeout + interval} s after the delivery"
+    )
     delivery = history.first("delivered", task_id=task_id)
     if delivery is None:
         return Judgement("fail", expected, f"{task_id} was never delivered")
@@ -184,7 +191,9 @@ def attempts(
     counts = sorted({len(run) for run in runs})
     expected = f"{len(waits) + 1} attempts with waits {_seconds(waits)}"
     if counts != [len(waits) + 1]:
-        return Judgement("fail", expected, f"attempts per run: {[len(run) for run in runs]}, waits {_gaps(runs)}")
+        return Judgement(
+            "fail", expected, f"attempts per run: {[len(run) for run in runs]}, waits {_gaps(runs)}"
+        )
     gaps = [min(gap) for gap in zip(*(_differences(run) for run in runs), strict=True)]
     ok = all(wait - early <= gap <= wait + lateness for gap, wait in zip(gaps, waits, strict=True))
     return _judge(ok, expected, f"waits {_seconds(gaps)}", ())
@@ -206,7 +215,7 @@ def _same(expected: Any, observed: Any) -> bool:
 
 
 def _differences(moments: Sequence[float]) -> list[float]:
-    return [later - earlier for earlier, later in zip(moments, moments[1:], strict=False)]
+    return [later - earlier for earlier, later in pairwise(moments)]
 
 
 def _gaps(runs: Sequence[Sequence[float]]) -> str:

@@ -28,6 +28,22 @@ class Recorder:
         self._ours: set[int | None] = set()
         self._muted = False
         self._losing = False
+        self._translations: Mapping[str, Callable[[embedded.Event], None]] = {
+            "session.open": self._opened,
+            "session.close": self._session_closed,
+            "channel.close": self._channel_closed,
+            "queue.declare": self._declared,
+            "exchange.declare": self._declared,
+            "bind": self._bound,
+            "publish": self._published,
+            "deliver": self._delivered,
+            "get": self._delivered,
+            "ack": self._settled,
+            "reject": self._settled,
+            "requeue": self._moved,
+            "expire": self._moved,
+            "consumer.cancel": self._cancelled,
+        }
 
     @contextmanager
     def muted(self) -> Iterator[None]:
@@ -46,9 +62,9 @@ class Recorder:
             self._losing = event.data["action"] in {"drop", "nack"}
         if event.kind == "publish":
             self._task_ids[event.data["message"]] = _published_id(event.data)
-        translate = _TRANSLATIONS.get(event.kind)
+        translate = self._translations.get(event.kind)
         if translate is not None and event.session not in self._ours:
-            translate(self, event)
+            translate(event)
 
     def _add(self, event: embedded.Event, kind: str, **data: Any) -> None:
         self._history.add(kind, event.at, "broker", **data)
@@ -116,7 +132,9 @@ class Recorder:
             body=bytes(data["body"]),
             mandatory=data["mandatory"],
         )
-        record = as_result(bytes(data["body"]), properties.get("content_type")) if "task" not in headers else None
+        record = (
+            as_result(bytes(data["body"]), properties.get("content_type")) if "task" not in headers else None
+        )
         if record is not None:
             self._add(
                 event,
@@ -159,21 +177,3 @@ class Recorder:
 
 def _published_id(data: Mapping[str, Any]) -> Any:
     return task_id_of(data["headers"] or {}, embedded.properties(data["properties"]))
-
-
-_TRANSLATIONS: Mapping[str, Callable[[Recorder, embedded.Event], None]] = {
-    "session.open": Recorder._opened,
-    "session.close": Recorder._session_closed,
-    "channel.close": Recorder._channel_closed,
-    "queue.declare": Recorder._declared,
-    "exchange.declare": Recorder._declared,
-    "bind": Recorder._bound,
-    "publish": Recorder._published,
-    "deliver": Recorder._delivered,
-    "get": Recorder._delivered,
-    "ack": Recorder._settled,
-    "reject": Recorder._settled,
-    "requeue": Recorder._moved,
-    "expire": Recorder._moved,
-    "consumer.cancel": Recorder._cancelled,
-}

@@ -29,15 +29,18 @@ def hold_beyond_the_timeout(world: World) -> tuple[Sent, str]:
     return sent, worker
 
 
+def until_ended_or_stopped(world: World, sent: Sent, worker: str) -> None:
+    """Wait for the end of the task or of the worker."""
+    history = world.history
+    world.until(
+        lambda: bool(history.of("ended", task_id=sent.task_id) or history.of("stopped", worker=worker))
+    )
+
+
 def run_to_the_end(world: World, sent: Sent, worker: str) -> None:
     """Wait until the task has ended, replacing a worker that stops by itself."""
     for _ in range(SUCCESSORS):
-        world.until(
-            lambda name=worker: (
-                world.history.first("ended", task_id=sent.task_id) is not None
-                or world.history.first("stopped", worker=name) is not None
-            )
-        )
+        until_ended_or_stopped(world, sent, worker)
         if world.history.first("ended", task_id=sent.task_id) is not None:
             break
         worker = world.worker()
@@ -49,7 +52,9 @@ def test_overdue_channel_is_closed_in_time(world: World) -> None:
     """The channel is closed with 406 after the timeout, within one check interval, and not before."""
     sent, _ = hold_beyond_the_timeout(world)
     lease = world.lease
-    judgement = oracles.lease_closed(world.history, sent.task_id, lease.timeout, lease.interval, world.lateness)
+    judgement = oracles.lease_closed(
+        world.history, sent.task_id, lease.timeout, lease.interval, world.lateness
+    )
     closes = world.history.of("closed", scope="channel", by="broker")
     delivery = world.expect("delivered", task_id=sent.task_id)
     early = bool(closes) and closes[0].at - delivery.at < lease.timeout
@@ -74,7 +79,9 @@ def test_punctual_channel_stays_open(world: World) -> None:
         sent = world.send("celeriac.add", (2, 2), eta=world.lease.timeout / 2)
         world.expect("acked", task_id=sent.task_id)
     closes = world.history.of("closed", scope="channel", by="broker")
-    world.judge("TIM-004", oracles.equal(0, len(closes), "the number of channels closed by the broker", *closes))
+    world.judge(
+        "TIM-004", oracles.equal(0, len(closes), "the number of channels closed by the broker", *closes)
+    )
 
 
 @check("TIM-005", lease="channel-close", roles=("worker",))
@@ -124,16 +131,13 @@ def test_worker_survives_a_closed_channel(world: World) -> None:
     """The worker whose channel was closed executes the next task, without a successor."""
     _, worker = hold_beyond_the_timeout(world)
     prompt = world.send("celeriac.add", (3, 3))
-    world.until(
-        lambda: (
-            world.history.first("ended", task_id=prompt.task_id) is not None
-            or world.history.first("stopped", worker=worker) is not None
-        )
-    )
+    until_ended_or_stopped(world, prompt, worker)
     stopped = world.history.of("stopped", worker=worker)
     ended = world.history.of("ended", task_id=prompt.task_id)
     observed = f"the worker stopped: {dict(stopped[0].data)}" if stopped else "it executes nothing any more"
-    world.require("TIM-009", bool(ended) and not stopped, "the worker goes on executing tasks", observed, *stopped)
+    world.require(
+        "TIM-009", bool(ended) and not stopped, "the worker goes on executing tasks", observed, *stopped
+    )
 
 
 @check("TIM-010", lease="channel-close")
@@ -180,7 +184,9 @@ def test_no_second_delivery_before_the_visibility_timeout(world: World) -> None:
     sent = world.send("celeriac.add", (2, 2), eta=2 * world.lease.timeout + world.lease.interval)
     first = world.expect("delivered", task_id=sent.task_id)
     world.worker(queues=(f"{world.queue}-other",))
-    world.wait("delivered", task_id=sent.task_id, count=2, timeout=first.at + world.lease.timeout - world.now())
+    world.wait(
+        "delivered", task_id=sent.task_id, count=2, timeout=first.at + world.lease.timeout - world.now()
+    )
     early = [
         record
         for record in world.history.of("delivered", task_id=sent.task_id)[1:]

@@ -95,7 +95,9 @@ def require_format(world: World, requirement: str, name: str) -> None:
     """Require the header and the format of a scheme, proved by a decompressor of our own."""
     world.begin()
     record = world.published(world.call("celeriac.echo", ARGS, compression=name))
-    world.judge(requirement, oracles.equal(label_of("compression", name), label(record), "the header", record))
+    world.judge(
+        requirement, oracles.equal(label_of("compression", name), label(record), "the header", record)
+    )
     case = next(case for case in vectors("codec-labels")["cases"] if case["name"] == name)
     try:
         text = DECOMPRESSORS[name](record.body)
@@ -154,13 +156,15 @@ def test_compression_is_the_outermost_layer(world: World) -> None:
     world.begin()
     for name in serializers:
         for scheme in schemes(world):
-            options = {"serializer": name, "compression": scheme}
-            record = world.published(world.call("celeriac.echo", ARGS, **options))
+            about = f"serializer {name}, compression {scheme}"
+            record = world.published(world.call("celeriac.echo", ARGS, serializer=name, compression=scheme))
             seen = record.properties.get("content_type")
-            judgement = oracles.equal(label_of("serializer", name), seen, f"{options}: the content type", record)
+            judgement = oracles.equal(
+                label_of("serializer", name), seen, f"{about}: the content type", record
+            )
             world.judge("CMP-013", judgement)
             args = list(body_of(record)[0])
-            world.judge("CMP-013", oracles.equal(list(ARGS), args, f"{options}: the arguments", record))
+            world.judge("CMP-013", oracles.equal(list(ARGS), args, f"{about}: the arguments", record))
 
 
 @check("CMP-014")
@@ -172,7 +176,11 @@ def test_worker_decompresses_by_the_header(world: World) -> None:
     for case in vectors("codec-labels")["cases"]:
         if case["kind"] != "compression" or case["name"] not in names:
             continue
-        message = world.message().with_body(base64.b64decode(case["sample"])).with_headers(compression=case["header"])
+        message = (
+            world.message()
+            .with_body(base64.b64decode(case["sample"]))
+            .with_headers(compression=case["header"])
+        )
         world.inject(message)
         started = world.expect("started", task_id=message.task_id)
         read = f"the arguments read from {case['name']}"

@@ -63,7 +63,9 @@ def test_loss_while_publishing_is_noticed(world: World) -> None:
         return
     record = world.wait("published", task_id=called.id, timeout=world.tick)
     expected = "the message is published over another connection, or an error is raised"
-    world.require("ERR-004", record is not None, expected, "the call returned normally and the message is lost")
+    world.require(
+        "ERR-004", record is not None, expected, "the call returned normally and the message is lost"
+    )
 
 
 @check("ERR-005")

@@ -25,7 +25,7 @@ countdowns = st.one_of(
     st.integers(1, 10**6), st.floats(0.001, 10**6, allow_nan=False).map(lambda value: round(value, 3))
 )
 offsets = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
-aware_moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=offsets)  # noqa: DTZ001
+aware_moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=offsets)
 
 
 def require_sum(world: World, requirement: str, called: Called, seconds: float, record: Record) -> None:

@@ -28,7 +28,9 @@ def messages_of(world: World, called: Called) -> list[Record]:
     return world.history.of("published", task_id=called.id)
 
 
-def require_message(world: World, requirement: str, called: Called, task: str, args: Any, kwargs: Any) -> Record:
+def require_message(
+    world: World, requirement: str, called: Called, task: str, args: Any, kwargs: Any
+) -> Record:
     """Require exactly one message of a call, for this task with these arguments; answer its record."""
     messages = messages_of(world, called)
     world.judge(requirement, oracles.equal(1, len(messages), "the number of messages", *messages))
@@ -43,7 +45,7 @@ def require_message(world: World, requirement: str, called: Called, task: str, a
 def essence(record: Record) -> tuple[Any, ...]:
     """Answer what two messages of equal calls have in common."""
     headers = {name: value for name, value in record.headers.items() if name not in PERSONAL}
-    properties = {name: value for name, value in record.properties.items() if name not in {"correlation_id"}}
+    properties = {name: value for name, value in record.properties.items() if name != "correlation_id"}
     return headers, properties, body_of(record), record.exchange, record.routing_key
 
 
@@ -67,7 +69,9 @@ def test_delay_is_short_for_apply_async(world: World) -> None:
     def _(args: list[Any], kwargs: dict[str, Any]) -> None:
         short = world.published(world.call("celeriac.echo", args, kwargs, mode="delay"))
         long = world.published(world.call("celeriac.echo", args, kwargs))
-        world.judge("OPT-002", oracles.equal(essence(long), essence(short), "the message of delay", long, short))
+        world.judge(
+            "OPT-002", oracles.equal(essence(long), essence(short), "the message of delay", long, short)
+        )
 
 
 @check("OPT-003", modes=("delay",))
@@ -233,12 +237,15 @@ def test_exchange_or_routing_key_alone(world: World) -> None:
     world.begin()
     plain = world.published(world.call())
     default = (plain.exchange, plain.routing_key)
-    for name, index, options in (("exchange", 0, {"exchange": "amq.direct"}), ("routing key", 1, {"routing_key": "a.b"})):
-        record = world.published(world.call(**options))
-        seen = (record.exchange, record.routing_key)
-        value = next(iter(options.values()))
-        expected = f"{options}: the {name} {value!r}, or the default queue by {default}"
-        world.require("OPT-017", seen == default or seen[index] == value, expected, f"{seen}", record)
+    exchange = world.published(world.call(exchange="amq.direct"))
+    key = world.published(world.call(routing_key="a.b"))
+    for name, record, seen, wanted in (
+        ("exchange", exchange, exchange.exchange, "amq.direct"),
+        ("routing key", key, key.routing_key, "a.b"),
+    ):
+        place = (record.exchange, record.routing_key)
+        expected = f"the {name} {wanted!r}, or the default queue by {default}"
+        world.require("OPT-017", place == default or seen == wanted, expected, f"{place}", record)
 
 
 @check("OPT-018")
@@ -249,7 +256,9 @@ def test_priority_is_carried(world: World) -> None:
     @world.for_all(st.integers(0, 255))
     def _(priority: int) -> None:
         record = world.published(world.call(priority=priority))
-        world.judge("OPT-018", oracles.equal(priority, record.properties.get("priority"), "the priority", record))
+        world.judge(
+            "OPT-018", oracles.equal(priority, record.properties.get("priority"), "the priority", record)
+        )
 
 
 @check("OPT-019", link="redis")
@@ -283,7 +292,9 @@ def test_ignore_result_is_carried(world: World) -> None:
 @check("OPT-022")
 def test_ignore_result_can_be_switched_off(world: World) -> None:
     """False in the call is false in the header, against setting and attribute."""
-    world.begin(settings={"task_ignore_result": True}, task_attributes={"celeriac.add": {"ignore_result": True}})
+    world.begin(
+        settings={"task_ignore_result": True}, task_attributes={"celeriac.add": {"ignore_result": True}}
+    )
     record = world.published(world.call(ignore_result=False))
     world.judge("OPT-022", oracles.equal(False, record.headers.get("ignore_result"), "ignore_result", record))
 
@@ -302,7 +313,9 @@ def linked(task: str, *args: Any) -> Signature:
     return Signature(task, args)
 
 
-def require_links(world: World, requirement: str, key: str, expected: list[tuple[str, list[Any]]], **options: Any) -> None:
+def require_links(
+    world: World, requirement: str, key: str, expected: list[tuple[str, list[Any]]], **options: Any
+) -> None:
     """Require the names and arguments of the signatures in the body of a call."""
     record = world.published(world.call(**options))
     found = body_of(record)[2].get(key)
@@ -355,4 +368,6 @@ def test_links_travel_with_every_serializer(world: World) -> None:
         expected = f"serializer {name}: the call with a link is accepted"
         world.require("OPT-028", isinstance(called.answer, Ok), expected, f"{called.answer}")
         found = body_of(world.published(called))[2].get("callbacks")
-        world.judge("OPT-028", oracles.equal(1, len(found or ()), f"serializer {name}: the number of callbacks"))
+        world.judge(
+            "OPT-028", oracles.equal(1, len(found or ()), f"serializer {name}: the number of callbacks")
+        )

@@ -21,7 +21,7 @@ MILLISECOND = 0.001
 ROUNDING = 2e-6
 
 offsets = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
-future = st.datetimes(datetime(2040, 1, 1), datetime(2100, 1, 1), timezones=offsets)  # noqa: DTZ001
+future = st.datetimes(datetime(2040, 1, 1), datetime(2100, 1, 1), timezones=offsets)
 lifetimes = st.one_of(st.integers(1, 10**6), st.integers(1, 10**9).map(lambda thousands: thousands / 1000))
 
 
@@ -84,7 +84,9 @@ def test_no_expiry_unless_asked_for(world: World) -> None:
     """A call without expires has a null header and no time to live."""
     world.begin()
     record = world.published(world.call())
-    world.judge("EXP-004", oracles.equal(None, record.headers.get("expires", "absent"), "the expires header", record))
+    world.judge(
+        "EXP-004", oracles.equal(None, record.headers.get("expires", "absent"), "the expires header", record)
+    )
     ttl = record.properties.get("expiration")
     world.judge("EXP-004", oracles.equal(None, ttl, "the expiration property", record))
 
@@ -100,7 +102,9 @@ def require_ttl(world: World, requirement: str, called: Called, least: int, most
     ttl = record.properties.get("expiration")
     slack = round(world.history.slack * 1000)
     ok = isinstance(ttl, str) and ttl.isdecimal() and max(0, least - slack) <= int(ttl) <= most + slack
-    world.require(requirement, ok, f"a decimal text from {least} to {most} ms", f"expiration is {ttl!r}", record)
+    world.require(
+        requirement, ok, f"a decimal text from {least} to {most} ms", f"expiration is {ttl!r}", record
+    )
 
 
 @check("EXP-005", link="amqp")
@@ -245,7 +249,9 @@ def test_expires_without_an_offset_is_utc(world: World) -> None:
     """A naive moment is read as UTC, whatever zone the worker is set to."""
     world.begin(settings={"timezone": "America/New_York", "enable_utc": True})
     world.worker()
-    texts = {shift: datetime.fromtimestamp(world.now() + shift, UTC).replace(tzinfo=None) for shift in (-600, 600)}
+    texts = {
+        shift: datetime.fromtimestamp(world.now() + shift, UTC).replace(tzinfo=None) for shift in (-600, 600)
+    }
     past, future = (world.message().with_headers(expires=texts[shift].isoformat()) for shift in (-600, 600))
     world.inject(past)
     world.inject(future)

@@ -28,7 +28,9 @@ DEFAULT_WAITS = (0, 0.2, 0.2)
 Schedule = list[float]
 
 
-def call_in_vain(world: World, settings: Mapping[str, Any] | None = None, **options: Any) -> tuple[Schedule, Called]:
+def call_in_vain(
+    world: World, settings: Mapping[str, Any] | None = None, **options: Any
+) -> tuple[Schedule, Called]:
     """Call a task while no connection can be made; answer the moments of the attempts, and the call."""
     world.begin(fresh=True, results=False, settings=settings)
     world.broker_down()
@@ -67,7 +69,9 @@ def test_number_of_attempts(world: World, retries: int) -> None:
 @check("RTY-002")
 def test_schedules_of_the_vectors(world: World) -> None:
     """Every policy of the vector file has the waits that the file gives."""
-    finite = [case for case in vectors("retry-schedules")["cases"] if case["effective"]["max_retries"] is not None]
+    finite = [
+        case for case in vectors("retry-schedules")["cases"] if case["effective"]["max_retries"] is not None
+    ]
     quick = sorted(finite, key=lambda case: case["total"] > 2)
     for case in world.sample(quick):
         settings = {} if case["setting"] is None else {"task_publish_retry_policy": case["setting"]}
@@ -144,7 +148,9 @@ def test_null_retries_for_ever(world: World) -> None:
     policy = {"max_retries": None, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}
     called = world.call(retry=True, retry_policy=policy)
     expected = "the call succeeds when the broker is back"
-    world.require("RTY-009", isinstance(called.answer, Ok), expected, f"{called.answer} after {len(attempts(world))}")
+    world.require(
+        "RTY-009", isinstance(called.answer, Ok), expected, f"{called.answer} after {len(attempts(world))}"
+    )
     world.published(called)
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from celeriac.conformance import oracles
-from celeriac.conformance.adapter import Raised
 from celeriac.conformance.checks import check
 from celeriac.conformance.decoding import body_of, plain_body
 from celeriac.conformance.precedence import judge_rows
@@ -26,7 +25,11 @@ if TYPE_CHECKING:
     from celeriac.conformance.world import World
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=12,
 ).filter(lambda value: "__type__" not in str(value))
@@ -83,7 +86,9 @@ def test_arguments_that_cannot_be_encoded_are_refused(world: World) -> None:
     world.broker_down()
     world.require_refusal("SER-007", task="celeriac.echo", args=(1 + 2j,), serializer="json")
     attempts = world.history.of("refused")
-    world.require("SER-007", len(attempts) <= 1, "no retry of what cannot succeed", f"{len(attempts)} attempts")
+    world.require(
+        "SER-007", len(attempts) <= 1, "no retry of what cannot succeed", f"{len(attempts)} attempts"
+    )
 
 
 def require_labels(world: World, requirement: str, name: str) -> None:
@@ -129,7 +134,9 @@ def test_keys_are_texts(world: World) -> None:
     world.begin()
     record = world.published(world.call("celeriac.echo", ({1: "a", "b": {2: "c"}},), serializer="json"))
     sent = json.loads(plain_body(record))[0]
-    world.judge("SER-012", oracles.equal([{"1": "a", "b": {"2": "c"}}], sent, "the arguments on the wire", record))
+    world.judge(
+        "SER-012", oracles.equal([{"1": "a", "b": {"2": "c"}}], sent, "the arguments on the wire", record)
+    )
 
 
 @check("SER-013")
@@ -138,7 +145,10 @@ def test_json_values_reach_the_task_unchanged(world: World) -> None:
     world.begin()
     world.worker()
 
-    @world.for_all(st.lists(json_values, max_size=4), st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), json_values))
+    @world.for_all(
+        st.lists(json_values, max_size=4),
+        st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), json_values),
+    )
     def _(args: list[Any], kwargs: dict[str, Any]) -> None:
         sent = world.send("celeriac.echo", args, kwargs)
         started = world.expect("started", task_id=sent.task_id)
@@ -187,7 +197,9 @@ def test_marked_types_reach_the_task_as_such(world: World) -> None:
     for marked, value in MARKED:
         sent = world.send("celeriac.echo", (marked,))
         started = world.expect("started", task_id=sent.task_id)
-        world.judge("SER-015", oracles.equal(value, next(iter(started.args), None), "what the task receives", started))
+        world.judge(
+            "SER-015", oracles.equal(value, next(iter(started.args), None), "what the task receives", started)
+        )
 
 
 def encoded(world: World, name: str) -> WireMessage:
@@ -209,13 +221,17 @@ def foreign(world: World) -> list[str]:
 def test_each_message_is_decoded_by_its_own_labels(world: World) -> None:
     """A worker whose own serializer is another reads each of several encodings."""
     names = foreign(world)
-    world.begin(settings={"accept_content": ["json", *names], "task_serializer": names[0] if names else "json"})
+    world.begin(
+        settings={"accept_content": ["json", *names], "task_serializer": names[0] if names else "json"}
+    )
     world.worker()
     for name in ("json", *names):
         message = encoded(world, name)
         world.inject(message)
         started = world.expect("started", task_id=message.task_id)
-        world.judge("SER-016", oracles.equal([2, 2], list(started.args), f"the arguments read from {name}", started))
+        world.judge(
+            "SER-016", oracles.equal([2, 2], list(started.args), f"the arguments read from {name}", started)
+        )
 
 
 def refuse(world: World, name: str) -> str:
@@ -260,4 +276,3 @@ def test_unaccepted_content_is_rejected_for_good(world: World) -> None:
         task_id = refuse(world, name)
         world.wait("acked", "rejected", task_id=task_id)
         world.judge("SER-019", oracles.settled(world.history, task_id, ways))
-

@@ -15,7 +15,6 @@ from celeriac.conformance.verdicts import Judgement
 from celeriac.spec import schema, validator, vectors
 
 if TYPE_CHECKING:
-    from celeriac.conformance.history import Record
     from celeriac.conformance.world import World
 
 HEADERS = tuple(schema("task-message")["$defs"]["headers"]["required"])
@@ -78,8 +77,12 @@ def test_call_from_outside_is_a_root(world: World) -> None:
     """The root is the task itself and there is no parent."""
     world.begin()
     record = world.published(world.call())
-    world.judge("MSG-004", oracles.equal(record.headers["id"], record.headers.get("root_id"), "root_id", record))
-    world.judge("MSG-004", oracles.equal(None, record.headers.get("parent_id", "absent"), "parent_id", record))
+    world.judge(
+        "MSG-004", oracles.equal(record.headers["id"], record.headers.get("root_id"), "root_id", record)
+    )
+    world.judge(
+        "MSG-004", oracles.equal(None, record.headers.get("parent_id", "absent"), "parent_id", record)
+    )
 
 
 @check("MSG-005")
@@ -171,7 +174,9 @@ def test_messages_are_persistent(world: World) -> None:
     """The delivery mode is 2."""
     world.begin()
     record = world.published(world.call())
-    world.judge("MSG-012", oracles.equal(2, record.properties.get("delivery_mode"), "the delivery mode", record))
+    world.judge(
+        "MSG-012", oracles.equal(2, record.properties.get("delivery_mode"), "the delivery mode", record)
+    )
 
 
 @check("MSG-013")
@@ -215,7 +220,9 @@ def test_envelope_body_is_base64(world: World) -> None:
     encoding = record.envelope["properties"].get("body_encoding")
     world.judge("MSG-016", oracles.equal("base64", encoding, "body_encoding", record))
     body = base64.b64decode(record.envelope["body"], validate=True)
-    world.require("MSG-016", b"[2, 3]" in body or b"[2,3]" in body, "base64 of the JSON body", f"{body!r}", record)
+    world.require(
+        "MSG-016", b"[2, 3]" in body or b"[2,3]" in body, "base64 of the JSON body", f"{body!r}", record
+    )
 
 
 @check("MSG-017", link="redis")
@@ -426,7 +433,9 @@ def test_worker_survives_every_sample(world: World) -> None:
         after = world.send("celeriac.add", (3, 3))
         until_done(world, worker, ("ended",), after.task_id)
         stopped = world.history.of("stopped", worker=worker)
-        observed = f"the worker stopped: {dict(stopped[0].data)}" if stopped else "it executes nothing any more"
+        observed = (
+            f"the worker stopped: {dict(stopped[0].data)}" if stopped else "it executes nothing any more"
+        )
         ended = world.history.of("ended", task_id=after.task_id)
         expected = f"after {case['name']!r}: the worker executes the next message"
         world.require("MSG-032", bool(ended) and not stopped, expected, observed, *stopped)
