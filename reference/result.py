@@ -1,0 +1,120 @@
+"""The caller's handle on a task: its state, and waiting for its result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from celeriac.reference.results.base import EXCEPTION_STATES, READY_STATES, Backend, exception_of, follow
+
+if TYPE_CHECKING:
+    from celeriac.reference.app import App
+
+__all__ = ["AsyncResult"]
+
+
+class AsyncResult:
+    """What is known of the task with this id.
+
+    Args:
+        task_id: the id.
+        app: whose back end is asked.
+        ignored: the call asked for no result to be kept.
+    """
+
+    def __init__(self, task_id: str, app: App, ignored: bool = False) -> None:
+        self.id = task_id
+        self.app = app
+        self.ignored = ignored
+        self._final: Mapping[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"<AsyncResult: {self.id}>"
+
+    def get(
+        self,
+        timeout: float | None = None,
+        propagate: bool = True,
+        on_message: Callable[[Mapping[str, Any]], None] | None = None,
+    ) -> Any:
+        """Wait for the task to end and answer what it returned.
+
+        Args:
+            timeout: seconds to wait, None for as long as it takes.
+            propagate: raise the exception of a failed or revoked task instead of answering it (EXP-015).
+            on_message: called with each record of this task, in order.
+
+        Raises:
+            ResultTimeout: there is no result after ``timeout`` seconds.
+            RuntimeError: the application has no result back end.
+        """
+        if self.ignored:
+            return None
+        if self._final is None:
+            for record in follow(self._backend(), self.id, timeout, self.app.clock):
+                if on_message is not None:
+                    on_message(record)
+                if record["status"] in READY_STATES:
+                    self._final = record
+        assert self._final is not None
+        return self._outcome(self._final, propagate)
+
+    @property
+    def state(self) -> str:
+        """Answer the last known state; ``PENDING`` also stands for an id that nobody knows."""
+        return str(self._latest()["status"])
+
+    status = state
+
+    @property
+    def result(self) -> Any:
+        """Answer the return value, the exception, or the meta data of the last known state."""
+        return self._outcome(self._latest(), propagate=False)
+
+    @property
+    def traceback(self) -> str | None:
+        """Answer the traceback of a failed task as text."""
+        text = self._latest()["traceback"]
+        return None if text is None else str(text)
+
+    @property
+    def children(self) -> list[AsyncResult]:
+        """Answer the handles of the tasks that this one called."""
+        return [AsyncResult(child[0][0], self.app) for child in self._latest().get("children") or ()]
+
+    def ready(self) -> bool:
+        """Answer whether the task has ended."""
+        return self.state in READY_STATES
+
+    def successful(self) -> bool:
+        """Answer whether the task has returned."""
+        return self.state == "SUCCESS"
+
+    def failed(self) -> bool:
+        """Answer whether the task has raised."""
+        return self.state == "FAILURE"
+
+    def _latest(self) -> Mapping[str, Any]:
+        if self._final is not None:
+            return self._final
+        backend = self._backend()
+        backend.receive(self.id, len(backend.records(self.id)), 0)
+        records = backend.records(self.id)
+        latest = records[-1] if records else {"status": "PENDING", "result": None, "traceback": None}
+        if latest["status"] in READY_STATES:
+            self._final = latest
+        return latest
+
+    @staticmethod
+    def _outcome(record: Mapping[str, Any], propagate: bool) -> Any:
+        if record["status"] not in EXCEPTION_STATES:
+            return record["result"]
+        error = exception_of(record)
+        if propagate and record["status"] in READY_STATES:
+            raise error
+        return error
+
+    def _backend(self) -> Backend:
+        if self.app.backend is None:
+            raise RuntimeError("no result back end is configured; give the app one, e.g. backend='rpc://'")
+        return self.app.backend

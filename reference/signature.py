@@ -1,0 +1,130 @@
+"""Signatures: a call that waits, to be made later or by somebody else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from celeriac.reference.app import App
+    from celeriac.reference.result import AsyncResult
+
+__all__ = ["Signature", "from_wire", "is_wire_signature", "wire_list"]
+
+#: Options that hold signatures themselves.
+_LINKS = ("link", "link_error", "chain")
+
+
+@dataclass(slots=True)
+class Signature:
+    """The name, the arguments and the options of a call (OPT-007).
+
+    Attributes:
+        immutable: arguments that come later (a parent's result) are left out.
+        app: the application through which the call will be made.
+    """
+
+    task: str
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    immutable: bool = False
+    app: App | None = field(default=None, repr=False, compare=False)
+
+    def apply_async(
+        self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> AsyncResult:
+        """Make the call with ``args`` before the stored ones; options of the call win, None is not given."""
+        merged = self.with_call(args, kwargs, options)
+        return self._app().call(self.task, merged.args, merged.kwargs, merged.options)
+
+    def delay(self, *args: Any, **kwargs: Any) -> AsyncResult:
+        """Do ``apply_async(args, kwargs)``."""
+        return self.apply_async(args, kwargs)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the task here and answer what it returns; nothing is sent."""
+        merged = self.with_call(args, kwargs, {})
+        return self._app().task_named(self.task)(*merged.args, **merged.kwargs)
+
+    def set(self, **options: Any) -> Signature:
+        """Answer a copy with more options."""
+        return replace(self, options={**self.options, **options})
+
+    def link(self, *callbacks: Signature) -> Signature:
+        """Answer a copy that is followed by ``callbacks`` when it succeeds."""
+        return self.set(link=[*_as_list(self.options.get("link")), *callbacks])
+
+    def link_error(self, *errbacks: Signature) -> Signature:
+        """Answer a copy whose failure is told to ``errbacks``."""
+        return self.set(link_error=[*_as_list(self.options.get("link_error")), *errbacks])
+
+    def with_call(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any] | None, options: Mapping[str, Any]
+    ) -> Signature:
+        """Answer what would be called: this signature with a call's arguments and options merged in."""
+        given = {name: value for name, value in options.items() if value is not None}
+        merged = replace(self, options={**self.options, **given})
+        if self.immutable:
+            return merged
+        return replace(merged, args=(*args, *self.args), kwargs={**self.kwargs, **(kwargs or {})})
+
+    def to_wire(self) -> dict[str, Any]:
+        """Answer the plain mapping that travels (MSG-010)."""
+        options = {
+            name: wire_list(value) if name in _LINKS else value for name, value in self.options.items()
+        }
+        return {
+            "task": self.task,
+            "args": list(self.args),
+            "kwargs": dict(self.kwargs),
+            "options": options,
+            "subtask_type": None,
+            "immutable": self.immutable,
+        }
+
+    def _app(self) -> App:
+        if self.app is None:
+            raise RuntimeError(
+                f"the signature of {self.task!r} has no app; make it with task.s() or app.signature()"
+            )
+        return self.app
+
+
+def from_wire(data: Mapping[str, Any] | Signature, app: App) -> Signature:
+    """Answer the signature that a message carries, to be called through ``app``."""
+    if isinstance(data, Signature):
+        return replace(data, app=app)
+    return Signature(
+        task=data["task"],
+        args=tuple(data.get("args") or ()),
+        kwargs=dict(data.get("kwargs") or {}),
+        options=dict(data.get("options") or {}),
+        immutable=bool(data.get("immutable")),
+        app=app,
+    )
+
+
+def is_wire_signature(value: object) -> bool:
+    """Answer whether ``value`` is the plain mapping of a signature."""
+    return (
+        isinstance(value, Mapping)
+        and isinstance(value.get("task"), str)
+        and isinstance(value.get("args") or (), list | tuple)
+        and isinstance(value.get("kwargs") or {}, Mapping)
+        and isinstance(value.get("options") or {}, Mapping)
+    )
+
+
+def wire_list(value: Any) -> list[dict[str, Any]] | None:
+    """Answer one or several signatures as the list that travels; None stays None (OPT-024, OPT-026)."""
+    if value is None:
+        return None
+    return [item.to_wire() if isinstance(item, Signature) else dict(item) for item in _as_list(value)]
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]

@@ -1,0 +1,161 @@
+"""The worker's connection: deliveries in, settlements out, and one error for every way to lose it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+from kombu import Consumer as KombuConsumer
+
+from celeriac.reference.app import App
+from celeriac.reference.connections import connect_once, connection_errors, discard
+
+__all__ = ["Consumer", "ConsumerLost", "Delivery"]
+
+logger = logging.getLogger(__name__)
+
+#: A message and, if the client library could not take it apart, why.
+Delivery = tuple[Any, BaseException | None]
+
+#: The largest prefetch count that AMQP can express; beyond it there is no limit.
+_MOST: Final = 65_535
+
+
+class ConsumerLost(Exception):  # noqa: N818 - an event, not an error
+    """The connection or its channel is gone, and every unsettled delivery has gone back to the broker."""
+
+
+class Consumer:
+    """One connection with one channel that consumes all queues of a worker.
+
+    Args:
+        app: names the broker.
+        queues: names of the queues.
+        prefetch: how many unsettled deliveries the broker may have outstanding; 0 for no limit.
+    """
+
+    def __init__(self, app: App, queues: Sequence[str], prefetch: int) -> None:
+        self._queues = [app.queues[name] for name in queues]
+        self._prefetch = prefetch
+        self._sent_prefetch: int | None = None
+        self._inbox: list[Delivery] = []
+        self._connection = app.connection()
+        self._consumer: Any = None
+        self._native: Any = None
+        self._errors = (*connection_errors(self._connection), *_closings(self._connection))
+
+    @property
+    def connected(self) -> bool:
+        """Answer whether deliveries can arrive."""
+        return self._consumer is not None
+
+    def connect(self) -> None:
+        """Connect by one attempt, declare the queues and start to consume them.
+
+        Raises:
+            ConsumerLost: it did not work.
+        """
+        with self._guarded():
+            channel = connect_once(self._connection)
+            channel.auto_decode = False  # bodies stay bytes until their labels are looked at
+            consumer = KombuConsumer(
+                channel, self._queues, on_message=self._arrived, on_decode_error=self._unreadable
+            )
+            self._set_prefetch(channel, self._prefetch)
+            consumer.consume()
+            self._native = self._connection.connection
+            self._consumer = consumer
+
+    def receive(self, timeout: float = 0.0) -> list[Delivery]:
+        """Answer what has arrived; wait for at most ``timeout`` seconds for the first delivery.
+
+        Raises:
+            ConsumerLost: the connection is gone.
+        """
+        with self._guarded():
+            self._drain(0.0 if self._inbox else timeout)
+        inbox, self._inbox = self._inbox, []
+        return inbox
+
+    def extend_prefetch(self, held: int) -> bool:
+        """Let ``held`` more deliveries be outstanding than the worker's own prefetch (ETA-017).
+
+        Answers whether the broker had to be told; deliveries may have arrived meanwhile.
+        """
+        wanted = self._prefetch + held
+        if not self._prefetch or wanted == self._sent_prefetch:
+            return False
+        with self._guarded():
+            self._set_prefetch(self._consumer.channel, wanted)
+        return True
+
+    def ack(self, message: Any) -> None:
+        """Acknowledge a delivery.
+
+        Raises:
+            ConsumerLost: the connection is gone, and with it the delivery.
+        """
+        with self._guarded():
+            message.ack()
+
+    def reject(self, message: Any, requeue: bool = False) -> None:
+        """Give a delivery back to the broker: to be forgotten, or to be delivered again.
+
+        Raises:
+            ConsumerLost: the connection is gone, and with it the delivery.
+        """
+        with self._guarded():
+            message.reject(requeue=requeue)
+
+    def close(self) -> None:
+        """Say goodbye; the broker takes back what is not settled."""
+        if self._consumer is not None:
+            self._consumer = None
+            self._connection.release()
+
+    def abandon(self) -> None:
+        """Let go of the connection without a word."""
+        self._consumer = None
+        self._inbox.clear()
+        discard(self._connection)
+
+    def _drain(self, timeout: float) -> None:
+        transport = self._connection.transport
+        while True:
+            try:
+                transport.drain_events(self._native, timeout=timeout)
+            except TimeoutError:
+                return
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                if transport.driver_type == "amqp":
+                    raise
+                # it has been popped from its list, so it cannot come again
+                logger.error("what came from the queue is no message and is dropped: %r", error)
+            timeout = 0.0
+
+    def _set_prefetch(self, channel: Any, count: int) -> None:
+        # per channel, so that it reaches the consumers that are there already
+        channel.basic_qos(0, count if count <= _MOST else 0, True)
+        self._sent_prefetch = count
+
+    def _arrived(self, message: Any) -> None:
+        self._inbox.append((message, None))
+
+    def _unreadable(self, message: Any, error: BaseException) -> None:
+        self._inbox.append((message, error))
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        try:
+            yield
+        except self._errors as error:
+            self.abandon()
+            raise ConsumerLost(f"{type(error).__name__}: {error}") from error
+
+
+def _closings(connection: Any) -> tuple[type[BaseException], ...]:
+    """Answer the errors by which a broker closes a channel or a connection, 406 among them (TIM-009)."""
+    errors = (*connection.connection_errors, *connection.channel_errors)
+    return tuple(error for error in errors if error is not KeyError)

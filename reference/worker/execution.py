@@ -1,0 +1,83 @@
+"""One execution: the function is called, and what comes of it is stored and passed on."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from celeriac.reference.app import App
+from celeriac.reference.context import running
+from celeriac.reference.errors import Ignore, Reject, Retry, TaskRevokedError
+from celeriac.reference.results.base import traceback_text
+from celeriac.reference.worker.intake import Request
+from celeriac.reference.worker.links import call_errbacks, send_callbacks
+
+__all__ = ["Outcome", "execute", "revoke", "store_safely"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of an execution.
+
+    Attributes:
+        state: SUCCESS, FAILURE, RETRY, IGNORED or REJECTED.
+        value: return value or exception.
+        requeue: a rejected message is to be delivered again.
+    """
+
+    state: str
+    value: Any = None
+    requeue: bool = False
+
+
+def execute(app: App, request: Request) -> Outcome:
+    """Call the task and store what comes of it; whatever the task raises ends here."""
+    with running(request.context):
+        try:
+            outcome = _call(app, request)
+        except Ignore:
+            return Outcome("IGNORED")
+        except Reject as rejection:
+            return Outcome("REJECTED", rejection.reason, rejection.requeue)
+        except Retry as retry:
+            cause = retry.exc or retry
+            store_safely(app, request.context, "RETRY", cause, traceback_text(cause))
+            return Outcome("RETRY", retry)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a task may raise anything
+            return _failed(app, request, error)
+    return outcome
+
+
+def revoke(app: App, request: Request) -> None:
+    """Store that the task expired; nobody is called (EXP-009, EXP-013)."""
+    store_safely(app, request.context, "REVOKED", TaskRevokedError("expired"))
+
+
+def store_safely(app: App, context: Any, state: str, result: Any, traceback: str | None = None) -> bool:
+    """Store a state; a result back end that cannot be reached costs the record, not the worker."""
+    try:
+        app.store(context, state, result, traceback)
+    except Exception:
+        logger.exception("the state %s of task %s[%s] could not be stored", state, context.task, context.id)
+        return False
+    return True
+
+
+def _call(app: App, request: Request) -> Outcome:
+    context = request.context
+    value = request.task.invoke(context.args, context.kwargs)
+    send_callbacks(app, context, value)
+    app.store(context, "SUCCESS", value)
+    return Outcome("SUCCESS", value)
+
+
+def _failed(app: App, request: Request, error: BaseException) -> Outcome:
+    context = request.context
+    text = traceback_text(error)
+    logger.error("task %s[%s] raised %s: %s", context.task, context.id, type(error).__name__, error)
+    store_safely(app, context, "FAILURE", error, text)
+    call_errbacks(app, context, error, text)
+    return Outcome("FAILURE", error)

@@ -1,0 +1,72 @@
+"""What follows a task: callbacks with its result, errbacks with its failure, the rest of its chain."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from celeriac.reference.app import App
+from celeriac.reference.context import Context, running
+from celeriac.reference.options import OPTIONS
+from celeriac.reference.signature import Signature, from_wire
+from celeriac.reference.task import Task
+
+__all__ = ["call_errbacks", "is_called_directly", "send_callbacks"]
+
+logger = logging.getLogger(__name__)
+
+
+def send_callbacks(app: App, context: Context, value: Any) -> None:
+    """Send the callbacks in order, each with ``value`` in front, then the next task of the chain.
+
+    Raises:
+        kombu.exceptions.OperationalError: one could not be sent.
+    """
+    for callback in context.callbacks:
+        _known(callback, app).apply_async((value,))
+    if context.chain:
+        *rest, following = context.chain
+        _known(following, app).apply_async((value,), chain=rest or None)
+
+
+def call_errbacks(app: App, context: Context, error: BaseException, traceback: str) -> None:
+    """Tell the errbacks of a failure, in order; a broken one does not keep the others from being told."""
+    for errback in context.errbacks:
+        signature = _known(errback, app)
+        try:
+            task = app.tasks.get(signature.task)
+            if task is not None and is_called_directly(task):
+                _call_here(task, signature, context, error, traceback)
+            else:
+                signature.apply_async((context.id,))
+        except Exception:
+            logger.exception("errback %s of %s[%s] failed", signature.task, context.task, context.id)
+
+
+def is_called_directly(task: Task) -> bool:
+    """Answer whether an errback takes (request, exception, traceback): unbound, more than one parameter."""
+    if task.attributes.bind:
+        return False
+    kinds = [parameter.kind for parameter in inspect.signature(task.run).parameters.values()]
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return inspect.Parameter.VAR_POSITIONAL in kinds or sum(kind in positional for kind in kinds) > 1
+
+
+def _call_here(
+    task: Task, signature: Signature, context: Context, error: BaseException, traceback: str
+) -> None:
+    told = () if signature.immutable else (context, error, traceback)
+    with running(Context(task.name)):
+        task.run(*told, *signature.args, **signature.kwargs)
+
+
+def _known(data: Mapping[str, Any] | Signature, app: App) -> Signature:
+    """Answer the signature without options that another implementation may have added."""
+    signature = from_wire(data, app)
+    strange = signature.options.keys() - OPTIONS.keys()
+    if strange:
+        logger.info("options of %s that are not known here: %s", signature.task, ", ".join(sorted(strange)))
+        signature.options = {name: signature.options[name] for name in signature.options.keys() - strange}
+    return signature
