@@ -27,7 +27,7 @@ class _NotInstalled(Adapter):
 def main() -> None:
     """Serve until standard input ends."""
     try:
-        from celeriac.adapters.celery.calling import CeleryDriver
+        from celeriac.adapters.celery.implementation import CeleryDriver
     except ModuleNotFoundError as error:
         if error.name != "celery":
             raise

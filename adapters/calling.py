@@ -1,0 +1,100 @@
+"""The calling API and its results, for implementations whose API has Celery's shape.
+
+Nothing here works around an implementation: arguments go in as they came, errors come out as they are.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from celeriac.adapters.categories import CALLING, RESULTS, raised
+from celeriac.adapters.native import native
+from celeriac.conformance.adapter import Answer, Call, Ok, Raised, Signature
+
+__all__ = ["Caller"]
+
+
+class Caller:
+    """Makes the calls of one scenario and waits for their results.
+
+    Args:
+        app: the application, with ``send_task``, ``signature`` and ``AsyncResult``.
+        find_task: answers the registered task of a name, or raises what the implementation raises.
+    """
+
+    def __init__(self, app: Any, find_task: Callable[[str], Any]) -> None:
+        self._app = app
+        self._find_task = find_task
+        self._results: dict[str, Any] = {}
+
+    def call(self, call: Call) -> Answer:
+        """Call a task in the form that ``call.mode`` names."""
+        options = native(dict(call.options), self._signature)
+        return _answer(lambda: self._call(call, options), CALLING)
+
+    def get_result(
+        self, task_id: str, *, timeout: float | None, propagate: bool = True, on_message: bool = False
+    ) -> Answer:
+        """Wait with ``AsyncResult.get``; the handle that the call answered is used where there is one."""
+        messages: list[Any] = []
+
+        def seen(body: Any) -> None:
+            messages.append(_plain(copy.copy(body)))
+
+        def get() -> dict[str, Any]:
+            callback = seen if on_message else None
+            value = self._result(task_id).get(timeout=timeout, propagate=propagate, on_message=callback)
+            return {"value": _plain(value), "messages": messages}
+
+        return _answer(get, RESULTS)
+
+    def state(self, task_id: str) -> Answer:
+        """Answer ``AsyncResult.state``."""
+        return _answer(lambda: self._result(task_id).state, RESULTS)
+
+    def _result(self, task_id: str) -> Any:
+        return self._results.get(task_id) or self._app.AsyncResult(task_id)
+
+    def _signature(self, wanted: Signature) -> Any:
+        return self._app.signature(
+            wanted.task,
+            args=tuple(wanted.args),
+            kwargs=dict(wanted.kwargs),
+            immutable=wanted.immutable,
+            **native(dict(wanted.options), self._signature),
+        )
+
+    def _call(self, call: Call, options: Mapping[str, Any]) -> dict[str, Any]:
+        if call.mode == "direct":
+            return {"value": self._find_task(call.task)(*call.args, **call.kwargs)}
+        result = self._send(call, options)
+        self._results[result.id] = result
+        return {"task_id": result.id}
+
+    def _send(self, call: Call, options: Mapping[str, Any]) -> Any:
+        if call.mode == "send_task":
+            return self._app.send_task(call.task, call.args, call.kwargs, **options)
+        task = self._find_task(call.task)
+        if call.mode == "delay":
+            return task.delay(*call.args, **call.kwargs)
+        if call.mode == "signature":
+            return task.signature(call.args, call.kwargs, **options).apply_async()
+        return task.apply_async(call.args, call.kwargs, **options)
+
+
+def _answer(action: Callable[[], Any], categories: Mapping[str, str]) -> Ok | Raised:
+    try:
+        return Ok(action())
+    except Exception as error:  # noqa: BLE001 - whatever the implementation raises is what the harness wants to know
+        return raised(error, categories)
+
+
+def _plain(value: Any) -> Any:
+    """Answer an exception, which a failed task leaves as its result, as the pair that the contract names."""
+    if isinstance(value, BaseException):
+        return {"exc_type": type(value).__name__, "exc_message": str(value)}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
