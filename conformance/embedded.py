@@ -108,7 +108,7 @@ class InProcessSite:
         name: of the URL ``inproc://NAME``.
         clock: which the broker joins as a party.
         lease: the kind of time-out that it shall have.
-        subscriber: is called with every event of the broker.
+        subscriber: is called with every event of the broker, except a publish that was lost on its way.
         refused: is called with the moment (epoch seconds) of each connection attempt that is turned away.
     """
 
@@ -122,7 +122,9 @@ class InProcessSite:
     ) -> None:
         self._name = name
         self._broker = embedded_broker(clock, lease, record=False)
-        self._broker.events.subscribe(subscriber)
+        self._subscriber = subscriber
+        self._losing: int | None = None
+        self._broker.events.subscribe(self._pass_on)
         self.url = inproc.listen(name, self._broker)
         self.lease = lease_times(lease) if lease else None
 
@@ -148,3 +150,11 @@ class InProcessSite:
     def close(self) -> None:
         """Cut every connection and free the name."""
         inproc.unlisten(self._name)
+
+    def _pass_on(self, event: Event) -> None:
+        """Withhold the publish whose loss was recorded just before it: the broker never had it."""
+        data, losing, self._losing = event.data, self._losing, None
+        if event.kind == "fault" and (data["point"], data["action"]) == ("publish", "drop"):
+            self._losing = event.session
+        elif event.kind != "publish" or event.session != losing:
+            self._subscriber(event)

@@ -97,7 +97,7 @@ class FaultPlan:
         """Remove every rule."""
         self.rules.clear()
 
-    def strike(self, point: str, *actions: FaultAction, **facts: Any) -> FaultAction | None:
+    def strike(self, point: str, /, *actions: FaultAction, **facts: Any) -> FaultAction | None:
         """Answer the action of the first rule that fires at ``point``, out of ``actions``; None for none."""
         for rule in self.rules:
             if rule.point == point and rule.action in actions and rule.strikes(facts):
