@@ -33,13 +33,13 @@ def test_version_stands_in_one_place() -> None:
 
 
 def test_every_package_is_listed() -> None:
-    """The packages in pyproject.toml are exactly the folders that hold an __init__.py."""
+    """The packages in pyproject.toml are exactly the folders that hold an __init__.py, each once."""
     found = {
         ".".join(("celeriac", *path.parent.relative_to(ROOT).parts))
         for package in PACKAGES
         for path in (ROOT / package).rglob("__init__.py")
     }
-    assert set(PYPROJECT["tool"]["setuptools"]["packages"]) == found
+    assert sorted(PYPROJECT["tool"]["setuptools"]["packages"]) == sorted(found)
 
 
 def test_no_pytest11_entry_point() -> None:
