@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from celeriac.adapters.worker_process import WorkerProcess
@@ -19,13 +18,18 @@ class WorkerPool:
     """Starts and stops workers by name.
 
     Args:
-        module: what ``python -m`` runs; it takes ``celeriac.adapters.worker_child.orders``.
+        command: answers the program that is such a worker; it takes ``celeriac.adapters.worker_child.orders``.
         scenario: the scenario that the workers belong to.
         emit: gets their events.
     """
 
-    def __init__(self, module: str, scenario: Scenario, emit: Callable[[Event], None]) -> None:
-        self._command = [sys.executable, "-m", module]
+    def __init__(
+        self,
+        command: Callable[[WorkerSpec], Sequence[str]],
+        scenario: Scenario,
+        emit: Callable[[Event], None],
+    ) -> None:
+        self._command = command
         self._scenario = scenario
         self._emit = emit
         self._workers: dict[str, WorkerProcess] = {}
@@ -34,7 +38,8 @@ class WorkerPool:
         """Start a worker and answer once it consumes."""
         if spec.name in self._workers:
             return Broken(f"a worker named {spec.name!r} is already there")
-        worker = self._workers[spec.name] = WorkerProcess(self._command, self._scenario, spec, self._emit)
+        worker = WorkerProcess(self._command(spec), self._scenario, spec, self._emit)
+        self._workers[spec.name] = worker
         return worker.wait_ready(_START)
 
     def stop(self, name: str, how: Literal["warm", "cold", "kill"]) -> Answer:

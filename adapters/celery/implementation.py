@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -51,7 +52,7 @@ class CeleryDriver(Adapter):
         """Make the scenario's app."""
         app = self._app = application(scenario, Reporter("producer", time.time, _unheard))
         self._caller = Caller(app, app.tasks.__getitem__)
-        self._workers = WorkerPool("celeriac.adapters.celery.worker", scenario, self.emit)
+        self._workers = WorkerPool(_worker_command, scenario, self.emit)
         return Ok()
 
     def end(self) -> Answer:
@@ -88,6 +89,10 @@ class CeleryDriver(Adapter):
     def close(self) -> None:
         """End the scenario that is still running, if one is."""
         self.end()
+
+
+def _worker_command(spec: WorkerSpec) -> list[str]:
+    return [sys.executable, "-m", "celeriac.adapters.celery.worker"]
 
 
 def _drop_connections(app: celery.Celery) -> None:

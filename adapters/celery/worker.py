@@ -1,6 +1,6 @@
 """A real ``celery worker`` that reports itself; started by the driver.
 
-It has one solo pool and none of the chatter between workers (gossip, mingle, heartbeats, remote control), which no
+It has a pool of one process, as Celery deploys it, and none of the chatter between workers (gossip, mingle, heartbeats, remote control), which no
 requirement speaks of and every wire record would show.  A signal wakes its event loop, which by itself would notice
 a request to stop only at the end of a wait of up to ten seconds.
 """
@@ -71,7 +71,8 @@ class _Loop:
 def _arguments(told: Orders) -> list[str]:
     return [
         "worker",
-        "--pool=solo",
+        "--pool=prefork",
+        "--concurrency=1",
         f"--hostname={told.spec.name}@celeriac",
         f"--queues={','.join(told.spec.queues)}",
         "--without-gossip",
