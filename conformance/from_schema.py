@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from hypothesis import strategies as st
@@ -46,8 +46,12 @@ Schema = Mapping[str, Any]
 Strategy = st.SearchStrategy[Any]
 
 
+#: The moment around which moments lie when nobody says another.
+SOME_DAY = datetime(2030, 1, 1, tzinfo=UTC)
+
+
 def from_schema(
-    name: str, *, now: datetime, replaced: Mapping[str, Strategy | None] | None = None
+    name: str, *, now: datetime = SOME_DAY, replaced: Mapping[str, Strategy | None] | None = None
 ) -> Strategy:
     """Answer a strategy for the values that the schema ``name`` describes.
 

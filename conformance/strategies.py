@@ -1,6 +1,6 @@
 """Hypothesis strategies for calls, and how many examples a check tries.
 
-    @world.for_all(execution_options(world))
+    @world.for_all(execution_options(...))
     def _(options): ...
 
 A verdict run is derandomised, so that it says the same twice; ``--explore`` uses random seeds and more examples.
@@ -9,11 +9,11 @@ A verdict run is derandomised, so that it says the same twice; ``--explore`` use
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -24,9 +24,6 @@ from celeriac.conformance.providers import Unavailable
 from celeriac.conformance.verdicts import HarnessError, Inconclusive, NotApplicable
 from celeriac.conformance.wire_values import from_json
 from celeriac.spec import schema
-
-if TYPE_CHECKING:
-    from celeriac.conformance.world import World
 
 __all__ = [
     "SERIALIZERS",
@@ -172,60 +169,60 @@ def signatures() -> st.SearchStrategy[Signature]:
 #: Options that only make sense with an exchange that a check has declared.
 ADDRESSES = frozenset({"exchange", "routing_key"})
 
+#: Options whose values are features of their own, such as ``serializer:yaml``.
+CODECS = ("serializer", "compression")
+
+#: Answers whether the implementation has a feature here.
+Has = Callable[[str], bool]
+
 
 def execution_options(
-    world: World, *, only: Collection[str] | None = None
+    *, now: datetime, has: Has, queues: Sequence[str], only: Collection[str] | None = None
 ) -> st.SearchStrategy[dict[str, Any]]:
     """Answer execution options as a call takes them: each option given, None or left out.
 
     Args:
-        world: its claim says what may be used, its clock when now is, its queue where messages go.
+        now: the moment of the call (aware), around which moments lie.
+        has: answers whether a feature may be used.
+        queues: the queues that may be named.
         only: the options that may appear; by default all but ``ADDRESSES``.
     """
-    names = schema("execution-options")["properties"]
-    wanted = set(names) - ADDRESSES if only is None else set(only)
+    rules = schema("execution-options")["properties"]
+    wanted = set(rules) - ADDRESSES if only is None else set(only)
     links = signatures() | st.lists(signatures(), min_size=1, max_size=2) | st.none()
     replaced: dict[str, st.SearchStrategy[Any] | None] = {
         "link": links,
         "link_error": links,
-        "queue": st.sampled_from([world.queue, f"{world.queue}.other", None]),
-        "retry_policy": retry_policies(world) | st.none(),
-        **{name: _promised_values(world, name) for name in ("serializer", "compression")},
-        **{name: None for name, rule in names.items() if name not in wanted or not _promised(world, rule)},
+        "queue": st.sampled_from([*queues, None]),
+        "retry_policy": retry_policies(has=has) | st.none(),
+        **{name: _codecs(rules[name], name, has) for name in CODECS},
+        **{name: None for name, rule in rules.items() if name not in wanted or not _promised(rule, has)},
     }
-    now = datetime.fromtimestamp(world.now(), UTC)
     return from_schema("execution-options", now=now, replaced=replaced).map(_native)
 
 
-def retry_policies(world: World, *, only: Collection[str] | None = None) -> st.SearchStrategy[dict[str, Any]]:
+def retry_policies(*, has: Has, only: Collection[str] | None = None) -> st.SearchStrategy[dict[str, Any]]:
     """Answer retry policies as a call takes them: each key given or left out.
 
     Args:
-        world: its claim says whether ``retry_errors`` may be used.
+        has: answers whether a feature may be used: ``retry_errors`` is one.
         only: the keys that may appear; all by default.
     """
     names = set(schema("retry-policy")["properties"])
     wanted = names if only is None else set(only)
-    if not _usable(world, "retry_errors"):
+    if not has("retry_errors"):
         wanted.discard("retry_errors")
-    left_out = dict.fromkeys(names - wanted)
-    now = datetime.fromtimestamp(world.now(), UTC)
-    return from_schema("retry-policy", now=now, replaced=left_out).map(_native)
+    return from_schema("retry-policy", replaced=dict.fromkeys(names - wanted)).map(_native)
 
 
-def _promised(world: World, rule: Mapping[str, Any]) -> bool:
-    feature = rule.get("x-feature", "")
-    return feature in {"", "serializer", "compression"} or _usable(world, feature)
+def _promised(rule: Mapping[str, Any], has: Has) -> bool:
+    feature = rule.get("x-feature")
+    return feature is None or feature in CODECS or has(feature)
 
 
-def _promised_values(world: World, option: str) -> st.SearchStrategy[Any]:
-    alternatives = schema("execution-options")["properties"][option]["anyOf"]
-    names = [value for alternative in alternatives for value in alternative.get("enum", ())]
-    return st.sampled_from([*(name for name in names if _usable(world, f"{option}:{name}")), None])
-
-
-def _usable(world: World, feature: str) -> bool:
-    return world.claim.claims(feature) and feature not in world.stage.missing
+def _codecs(rule: Mapping[str, Any], option: str, has: Has) -> st.SearchStrategy[Any]:
+    names = [name for alternative in rule["anyOf"] for name in alternative.get("enum", ())]
+    return st.sampled_from([*(name for name in names if has(f"{option}:{name}")), None])
 
 
 def _native(options: dict[str, Any]) -> dict[str, Any]:

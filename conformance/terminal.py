@@ -64,9 +64,9 @@ def chapter_line(chapter: Chapter, results: Iterable[RequirementResult]) -> str:
 def requirement_line(result: RequirementResult) -> str:
     """Answer one line on a requirement."""
     requirement = result.requirement
-    reason = f"  {result.reason}" if result.reason and result.verdict != "pass" else ""
-    line = f"     {requirement.id}  {requirement.level:<6}  {result.verdict:<15}{reason}".rstrip()
-    return textwrap.shorten(line, WIDTH, placeholder=" ...") if len(line) > WIDTH + 60 else line
+    reason = "" if result.verdict == "pass" else " ".join(result.reason.split())
+    line = f"     {requirement.id}  {requirement.level:<6}  {result.verdict:<14}  {reason}".rstrip()
+    return line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..."
 
 
 def known(result: RequirementResult) -> list[str]:
