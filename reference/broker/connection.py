@@ -119,6 +119,7 @@ class ServerConnection:
             self._reader.feed(data)
             if self._handshake is not None or self._negotiate():
                 self._read()
+            self._drain()
         finally:
             self._busy = False
         self._sender.flush()
@@ -142,21 +143,20 @@ class ServerConnection:
         return False
 
     def _read(self) -> None:
-        try:
-            while not self.closed and (frame := self._reader.read()) is not None:
-                self._guard(frame)
-        except FrameError as error:
-            self._fail(ConnectionError_(501, frame_text(error.kind, error.payload, error.reason)))
-            self.closed = True  # what follows cannot be told apart any more
-
-    def _guard(self, frame: Frame) -> None:
-        try:
-            if self._closing:
-                self._await_close_ok(frame)
-            else:
-                self._frame(frame)
-        except ConnectionError_ as error:
-            self._fail(error)
+        read = self._reader.read
+        while not (self.closed or self._is_cut()):
+            try:
+                if (frame := read()) is None:
+                    return
+                if self._closing:
+                    self._await_close_ok(frame)
+                else:
+                    self._frame(frame)
+            except ConnectionError_ as error:
+                self._fail(error)
+            except FrameError as error:
+                self._fail(ConnectionError_(501, frame_text(error.kind, error.payload, error.reason)))
+                self.closed = True  # what follows cannot be told apart any more
 
     def _frame(self, frame: Frame) -> None:
         kind, number, payload = frame
@@ -224,7 +224,7 @@ class ServerConnection:
         if state.assembly is not None:
             state.assembly.add(Frame(METHOD, number, b""))
         if method.spec.content:
-            state.assembly = Assembly(method)
+            self._begin_content(state, method)
         elif state.channel.closed:
             self._closed_channel_method(state, method)
         else:
@@ -246,13 +246,16 @@ class ServerConnection:
         self._sender.method(number, "channel.open-ok", b"")
 
     def _closed_channel_method(self, state: _ChannelState, method: Method) -> None:
+        self._drain()
         if method.name == "channel.close":
             self._sender.method(state.number, "channel.close-ok")
         elif method.name == "channel.close-ok":
             del self._channels[state.number]
 
     def _operate(self, state: _ChannelState, method: Method) -> None:
-        operation = OPERATIONS.get(method.name)
+        operation = OPERATIONS.get(method.spec.name)
+        if method.spec.replies:
+            self._drain()  # what happened before must be told before the answer
         try:
             if operation is not None:
                 operation(state, *method.values)
@@ -264,7 +267,6 @@ class ServerConnection:
                 raise ConnectionError_(503, "unimplemented method")
         except BrokerError as error:
             self._refuse(state, method, error)
-        self._drain()
 
     def _close_channel(
         self, state: _ChannelState, code: int, text: str, _class_id: int, _method_id: int
@@ -274,6 +276,13 @@ class ServerConnection:
         self._sender.forget(state.number)
         del self._channels[state.number]
         state.reply("channel.close-ok")
+
+    def _begin_content(self, state: _ChannelState, method: Method) -> None:
+        whole = None if state.channel.closed else self._reader.content(state.number)
+        if whole is None:
+            state.assembly = Assembly(method)
+        else:
+            self._publish(state, method, len(whole[1]), *whole)
 
     def _content(self, frame: Frame) -> None:
         if frame.channel == 0:
@@ -288,27 +297,27 @@ class ServerConnection:
         elif assembly.size <= self.options.max_message_size:
             return
         if not state.channel.closed:
-            self._publish(state, assembly)
+            self._publish(state, assembly.method, assembly.size, assembly.properties, assembly.body)
         assembly.wanted = False
 
-    def _publish(self, state: _ChannelState, assembly: Assembly) -> None:
-        method = assembly.method
+    def _publish(
+        self, state: _ChannelState, method: Method, size: int, properties: bytes, body: bytes
+    ) -> None:
         try:
             if method.name != "basic.publish":
                 raise ConnectionError_(503, "unimplemented method")
             _ticket, exchange, routing_key, mandatory, immediate = method.values
-            self._check(assembly.size, immediate)
+            self._check(size, immediate)
             self.broker.publish(
                 state.channel,
                 exchange,
                 routing_key,
-                published_properties(assembly.properties),
-                assembly.body,
+                published_properties(properties),
+                body,
                 mandatory=mandatory,
             )
         except BrokerError as error:
             self._refuse(state, method, error)
-        self._drain()
 
     def _check(self, size: int, immediate: bool) -> None:
         most = self.options.max_message_size
@@ -355,18 +364,22 @@ class ServerConnection:
         if not self._busy and self._on_output is not None:
             self._on_output()
 
-    def _drain(self) -> None:
-        if self.session is None or not self.session.outbox:
-            return
-        for effect in self.session.take():
-            if not self.closed:
-                self._say(effect)
+    def _is_cut(self) -> bool:
+        return self.session is not None and self.session.cut
 
-    def _say(self, effect: Effect) -> None:
-        send = Sender.SENDS.get(type(effect))
-        if send is not None:
-            send(self._sender, effect)
-        elif isinstance(effect, CloseChannel):
+    def _drain(self) -> None:
+        session, sender = self.session, self._sender
+        if session is None or not session.outbox:
+            return
+        for effect in session.take():
+            send = Sender.SENDS.get(type(effect))
+            if send is not None:
+                send(sender, effect)
+            else:
+                self._end(effect)
+
+    def _end(self, effect: Effect) -> None:
+        if isinstance(effect, CloseChannel):
             self._sender.close_channel(effect)
         elif isinstance(effect, CloseConnection):
             self._close(effect)
