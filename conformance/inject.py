@@ -61,7 +61,7 @@ class AmqpInjector:
         try:
             self._channel.queue_delete(self._queue)
             self._connection.release()
-        except (self._connection.connection_errors, self._connection.channel_errors, OSError):
+        except (*self._connection.connection_errors, *self._connection.channel_errors, OSError):
             self._connection.collect()
 
 
