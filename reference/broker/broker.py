@@ -56,8 +56,11 @@ class Broker(Leasing):
         if session.closed:
             return
         session.closed = True
-        for channel in list(session.channels.values()):
-            self.close_channel(channel, code, text, by)
+        channels = list(session.channels.values())
+        for channel in channels:
+            self._end_channel(channel, code, text, by)
+        for channel in channels:
+            self._give_back(channel)
         for queue in [queue for queue in self.queues.values() if queue.owner is session]:
             self._remove_queue(queue, "owner gone")
         del self.sessions[session.id]

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 __all__ = ["EVENT_KINDS", "Event", "EventLog", "Subscriber"]
 
 #: Every kind of event and the fields of its data.  ``message`` is the message's id (an int), ``channel`` its
-#: number, ``queue`` a name, ``tag`` a delivery tag.
+#: number, ``queue`` a name, ``tag`` a delivery tag.  ``drop`` has the reason maxlen (the head gave way) or
+#: refused (the newcomer was not let in).  A session that closes with code 0 lost its transport.
 EVENT_KINDS: Mapping[str, tuple[str, ...]] = {
     "session.open": ("peer",),
     "session.close": ("code", "text", "by"),
@@ -35,6 +36,8 @@ EVENT_KINDS: Mapping[str, tuple[str, ...]] = {
         "properties",
         "headers",
         "body",
+        "expiration",
+        "priority",
         "mandatory",
     ),
     "deliver": ("channel", "queue", "message", "tag", "consumer", "redelivered", "no_ack"),
@@ -101,6 +104,9 @@ class EventLog(list[Event]):
 
     def record(self, kind: str, session: int | None, data: Mapping[str, Any]) -> None:
         """Append an event."""
+        if not (self._keep or self._subscribers):
+            self._count += 1
+            return
         event = _EVENT(Event, (self._count, self._now().timestamp(), kind, session, data))
         self._count += 1
         if self._keep:

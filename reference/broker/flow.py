@@ -32,6 +32,7 @@ class Flow(Queues):
         """Put a message into a queue; False means that the queue was full and refused it."""
         limits = queue.limits
         if limits.overflow != "drop-head" and _exceeds(queue, 1, len(message.body)):
+            self._record("drop", None, queue=queue.name, message=message.id, reason="refused")
             if limits.overflow == "reject-publish-dlx":
                 self._bury(queue, message, "maxlen")
             return False

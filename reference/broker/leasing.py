@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from celeriac.reference.broker.effects import CancelConsumer, CloseChannel
 from celeriac.reference.broker.errors import BrokerError, ChannelError
 from celeriac.reference.broker.lease import Action, Check, LeasePolicy, Scope, next_tick
-from celeriac.reference.broker.model import Channel, Consumer, Delivery
+from celeriac.reference.broker.model import Channel, Delivery
 from celeriac.reference.broker.publishing import Publishing, settled_in
 from celeriac.reference.broker.timers import TOLERANCE, Timer
 
@@ -27,17 +27,25 @@ class Leasing(Publishing):
 
     def close_channel(self, channel: Channel, code: int = 200, text: str = "", by: str = "client") -> None:
         """Close a channel: its consumers go, what it holds returns to its place, a transaction is void."""
-        if channel.closed:
-            return
+        if not channel.closed:
+            self._end_channel(channel, code, text, by)
+            self._give_back(channel)
+
+    def _end_channel(self, channel: Channel, code: int, text: str, by: str) -> None:
+        """Take the channel and its consumers away; what it holds is still with it."""
         channel.closed = True
         channel.session.channels.pop(channel.number, None)
         self._record("channel.close", channel.session, channel=channel.number, code=code, text=text, by=by)
+        consumers, channel.consumers = list(channel.consumers.values()), {}
+        for consumer in consumers:
+            if not consumer.queue.deleted:
+                self._leave(consumer, by="close")
+
+    def _give_back(self, channel: Channel) -> None:
         deliveries = list(channel.unacked.values())
         if channel.tx is not None:
             deliveries = sorted([*deliveries, *settled_in(channel.tx)], key=lambda one: one.tag)
         channel.unacked.clear()
-        consumers, channel.consumers = list(channel.consumers.values()), {}
-        self._part(consumers)
         self._requeue(self._release(channel, deliveries), "channel closed")
 
     def fail_channel(self, channel: Channel, error: BrokerError) -> None:
@@ -46,12 +54,6 @@ class Leasing(Publishing):
             effect = CloseChannel(channel.number, error.code, error.text, error.class_id, error.method_id)
             channel.session.emit(effect)
             self.close_channel(channel, error.code, error.text, by="broker")
-
-    def _part(self, consumers: list[Consumer]) -> None:
-        """Let all consumers of a dying channel leave before anything is delivered to the others."""
-        for consumer in consumers:
-            if not consumer.queue.deleted:
-                self._leave(consumer, by="close")
 
     def _policy(self, delivery: Delivery) -> LeasePolicy | None:
         return self.dialect.quorum if delivery.queue.limits.quorum else self.dialect.classic

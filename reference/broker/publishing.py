@@ -148,6 +148,8 @@ class Publishing(Consuming):
             properties=message.properties.raw,
             headers=message.properties.headers,
             body=message.body,
+            expiration=message.properties.expiration,
+            priority=message.properties.priority,
             mandatory=mandatory,
         )
 
