@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,16 +67,16 @@ def ports_of(group: int) -> set[int]:
     return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == LISTENING and row[9] in inodes}
 
 
-def alive(group: int) -> bool:
-    """Say whether any process of this group still runs; a zombie does not."""
+def ended(group: int) -> bool:
+    """Say whether no process of this group runs any more; a zombie does not."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
             state, _, number = (process / "stat").read_text().rpartition(")")[2].split()[:3]
         except OSError:
             continue
         if int(number) == group and state != "Z":
-            return True
-    return False
+            return False
+    return True
 
 
 def gone(node: Node) -> bool:
@@ -191,6 +192,7 @@ def test_the_short_lease_is_configured() -> None:
 def test_a_redis_process_serves_and_ends(flavour: str, obtain: Callable[..., Provider]) -> None:
     """A private server listens on loopback only, serves every lease, tells its version, and is gone when closed."""
     provider = obtain(flavour, "process")
+    assert isinstance(provider, RedisProcess)
     with provider:
         node = provider.node()
         info = provider.info()
@@ -239,7 +241,7 @@ def test_a_rabbitmq_process_ends_completely(obtain: Callable[..., Provider], unt
     assert gone(node)
     for child in children:
         assert not child.folder.exists()
-        until(lambda group=child.pid: not alive(group))
+        until(partial(ended, child.pid))
 
 
 def test_a_server_that_dies_shows_its_last_words() -> None:
@@ -261,9 +263,9 @@ def test_a_stubborn_server_is_killed(monkeypatch: pytest.MonkeyPatch, until: Unt
     script = "trap '' TERM; sh -c 'trap \"\" TERM; while :; do sleep 1; done' & echo ready; wait"
     child = Child(["/bin/sh", "-c", script], folder)
     until(lambda: "ready" in child.log())
-    assert alive(child.pid)
+    assert not ended(child.pid)
     child.stop()
-    until(lambda: not alive(child.pid))
+    until(partial(ended, child.pid))
 
 
 def test_what_was_not_closed_ends_with_the_interpreter(obtain: Callable[..., Provider]) -> None:

@@ -79,7 +79,8 @@ values = st.recursive(
 def test_any_split_gives_the_same_values(messages: list[Any], sizes: list[int]) -> None:
     """However the stream is cut into chunks, the same values come out in the same order."""
     stream = b"".join(map(encoded, messages))
-    parser, out, at = Parser(), [], 0
+    parser, at = Parser(), 0
+    out: list[Any] = []
     for turn in range(len(stream)):
         size = sizes[turn % len(sizes)]
         out += parser.feed(stream[at : at + size])
