@@ -285,7 +285,9 @@ def test_redis_py_is_followed_in_both_protocols(
         pubsub.subscribe("celery-task-meta-t1")
         until(lambda: pubsub.get_message(timeout=1) is not None)
         with client.pipeline(transaction=True) as pipe:
-            pipe.setex("celery-task-meta-t1", 60, record).publish("celery-task-meta-t1", record).execute()
+            pipe.execute_command("SETEX", "celery-task-meta-t1", 60, record).publish(
+                "celery-task-meta-t1", record
+            ).execute()
         until(lambda: (pubsub.get_message(timeout=1) or {}).get("data") == record)
         with client.pipeline(transaction=False) as pipe:
             pipe.set(queue, "no list").lpush(queue, "x").delete(queue).execute(raise_on_error=False)
