@@ -1,0 +1,233 @@
+"""Both adapters keep the contract, on every link and on every clock they have."""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from typing import Any
+
+import pytest
+
+from celeriac.conformance.adapter import Broken, ErrorClass, Ok, Raised, Signature, WorkerSpec
+
+
+def test_task_is_executed_and_its_result_comes_back(running: Any) -> None:
+    """``add(2, 2)`` is 4, and the worker reports the execution."""
+    task_id = running.task_id("celeriac.add", 2, 2)
+
+    assert running.get(task_id) == Ok({"value": 4, "messages": []})
+    started = running.wait("started", task_id=task_id)
+    ended = running.wait("ended", task_id=task_id)
+    assert started.data["worker"] == "w1"
+    assert (started.data["task"], started.data["attempt"]) == ("celeriac.add", 0)
+    assert list(started.data["args"]) == [2, 2]
+    assert (ended.data["state"], ended.data["value"]) == ("SUCCESS", 4)
+    assert running.adapter.state(task_id) == Ok("SUCCESS")
+
+
+def test_countdown_is_waited_for(running: Any) -> None:
+    """A task with a countdown does not start before it is over, by the clock of the scenario."""
+    before = running.clock.now().timestamp()
+
+    task_id = running.task_id("celeriac.add", 1, 1, countdown=1)
+
+    assert running.wait("started", task_id=task_id).at >= before + 1
+
+
+def test_expired_task_is_revoked(running: Any) -> None:
+    """A task that has expired is not started, and its caller learns that it was revoked."""
+    task_id = running.task_id("celeriac.add", 1, 1, expires=-10)
+
+    answer = running.get(task_id)
+
+    assert isinstance(answer, Raised)
+    assert (answer.category, answer.text) == ("revoked", "expired")
+
+
+@pytest.mark.parametrize("mode", ["apply_async", "delay", "send_task", "signature"])
+def test_forms_of_the_api_send_the_task(running: Any, mode: str) -> None:
+    """Each form of the calling API that sends is driven."""
+    task_id = running.task_id("celeriac.add", 20, 3, mode=mode)
+
+    assert running.get(task_id) == Ok({"value": 23, "messages": []})
+
+
+def test_direct_call_runs_here(running: Any) -> None:
+    """The mode ``direct`` answers the function's value, and no worker reports anything."""
+    seen = len(running.events)
+
+    assert running.call("celeriac.add", 20, 3, mode="direct") == Ok({"value": 23})
+    assert [event for event in running.events[seen:] if event.data.get("value") == 23] == []
+
+
+def test_values_outside_json_reach_the_implementation(running: Any) -> None:
+    """Arguments cross every boundary as what they are, and so do reports."""
+    value = (b"\xff", {1: None}, {2})
+
+    task_id = running.task_id("celeriac.echo", value, serializer="pickle")
+
+    assert running.wait("started", task_id=task_id).data["args"] == (value,)
+
+
+def test_links_are_native_signatures(running: Any) -> None:
+    """A link gets the parent's result; a link_error is told of the failure."""
+    mark = next(_marks)
+    parent = running.task_id("celeriac.add", 1, 2, link=Signature("celeriac.add", (mark,)))
+    failed = running.task_id("celeriac.fail", "no", link_error=[Signature("celeriac.handler")])
+
+    running.wait("ended", task="celeriac.add", value=mark + 3)
+    errback = running.wait("errback", task_id=failed)
+    assert (errback.data["exc_type"], errback.data["exc_message"]) == ("ValueError", "no")
+    assert errback.data["has_traceback"] is True
+    assert running.get(parent) == Ok({"value": 3, "messages": []})
+
+
+_marks = itertools.count(1000, 10)
+
+
+def test_failure_is_raised_or_described(running: Any) -> None:
+    """A failed task raises its error at its caller, or is described when the caller does not propagate."""
+    task_id = running.task_id("celeriac.fail", "boom")
+
+    assert running.get(task_id) == Raised("other", "ValueError", "boom", "maybe", None)
+    described = {"exc_type": "ValueError", "exc_message": "boom"}
+    assert running.get(task_id, propagate=False) == Ok({"value": described, "messages": []})
+    assert running.wait("ended", task_id=task_id).data["state"] == "FAILURE"
+
+
+def test_progress_is_seen_by_the_caller(running: Any) -> None:
+    """``on_message`` sees each state, in order."""
+    task_id = running.task_id("celeriac.progress", 2)
+
+    answer = running.get(task_id, on_message=True)
+
+    assert isinstance(answer, Ok)
+    bodies = [body for body in answer.value["messages"] if body["task_id"] == task_id]
+    assert [body["status"] for body in bodies] == ["PROGRESS", "PROGRESS", "SUCCESS"]
+    assert answer.value["value"] == "done"
+
+
+def test_retry_and_refusals_are_reported(running: Any) -> None:
+    """A probe that is retried, ignored or rejected says so."""
+    retried = running.task_id("celeriac.retry", 1)
+    ignored = running.task_id("celeriac.ignore")
+    rejected = running.task_id("celeriac.reject", False)
+
+    assert running.wait("retried", task_id=retried).data["attempt"] == 0
+    assert running.wait("ended", task_id=retried).data["attempt"] == 1
+    assert running.wait("ended", task_id=ignored).data["state"] == "IGNORED"
+    assert running.wait("ended", task_id=rejected).data["state"] == "REJECTED"
+
+
+def test_probes_see_their_context_and_call_children(running: Any) -> None:
+    """The context probe answers its request's metadata, and the child probe the id of the task it called."""
+    context = running.get(running.task_id("celeriac.context", headers={"x": 1}, task_id=f"t-{uuid.uuid4()}"))
+    child = running.get(running.task_id("celeriac.child", 1, 2))
+
+    assert isinstance(context, Ok)
+    assert context.value["value"]["headers"] == {"x": 1}
+    assert context.value["value"]["id"] == context.value["value"]["correlation_id"]
+    assert isinstance(child, Ok)
+    assert running.wait("ended", task_id=child.value["value"]).data["value"] == 3
+
+
+@pytest.mark.parametrize(
+    ("task", "args", "options", "category"),
+    [
+        ("celeriac.add", (1,), {}, "bad-argument"),
+        ("celeriac.unheard_of", (), {}, "unknown-task"),
+        ("celeriac.add", (1, {2}), {}, "encode"),
+        ("celeriac.add", (1, 2), {"serializer": "?"}, "encode"),
+        ("celeriac.add", (1, 2), {"countdown": "x"}, "bad-argument"),
+    ],
+)
+def test_errors_of_the_caller_have_a_category(
+    running: Any, task: str, args: tuple[Any, ...], options: dict[str, Any], category: str
+) -> None:
+    """What the implementation raises arrives with the harness's category, and nothing was sent."""
+    answer = running.call(task, *args, **options)
+
+    assert isinstance(answer, Raised)
+    assert (answer.category, answer.effect) == (category, "none")
+
+
+def test_unknown_id_is_pending_and_times_out(running: Any) -> None:
+    """A wait for a result that does not come ends with the implementation's own timeout."""
+    nobody = str(uuid.uuid4())
+
+    answer = running.adapter.get_result(nobody, timeout=0.1)
+
+    assert isinstance(answer, Raised)
+    assert answer.category == "timeout"
+    assert running.adapter.state(nobody) == Ok("PENDING")
+
+
+@pytest.mark.parametrize(("how", "code"), [("warm", 0), ("cold", 0), ("kill", -9)])
+def test_worker_stops_as_told(running: Any, how: str, code: int) -> None:
+    """Each way to stop a worker answers and reports its exit code, once."""
+    name = f"w-{how}"
+    running.worker(name)
+
+    assert running.adapter.stop_worker(name, how) == Ok({"exit_code": code})
+    assert running.wait("stopped", worker=name).data == {"worker": name, "exit_code": code}
+    assert isinstance(running.adapter.stop_worker(name), Broken)
+
+
+def test_dead_broker_is_a_connection_error(stage: Any) -> None:
+    """A broker that refuses connections makes the call raise, with the cause, when the policy is used up."""
+    stage.lose_broker()
+    stage.begin(fresh=True)
+
+    answer = stage.call("celeriac.add", 1, 1, retry_policy={"max_retries": 1, "interval_start": 0})
+
+    assert isinstance(answer, Raised)
+    assert (answer.category, answer.type) == ("connection", "kombu.exceptions.OperationalError")
+    assert answer.cause in {"ConnectionRefusedError", "redis.exceptions.ConnectionError"}
+
+
+def test_retry_errors_are_native_classes(stage: Any) -> None:
+    """Portable names of error classes arrive in the retry policy as classes."""
+    stage.lose_broker()
+    stage.begin(fresh=True)
+    policy = {"max_retries": 0, "retry_errors": (ErrorClass("operational"), ErrorClass("connection"))}
+
+    answer = stage.call("celeriac.add", 1, 1, retry_policy=policy)
+
+    assert isinstance(answer, Raised)
+    assert answer.category == "connection"
+
+
+def test_end_stops_the_workers(stage: Any) -> None:
+    """A worker does not outlive its scenario, and its name is free in the next."""
+    stage.begin()
+    stage.worker()
+
+    assert stage.adapter.end() == Ok()
+
+    assert stage.wait("stopped", worker="w1")
+    stage.begin()
+    stage.worker()
+    assert stage.get(stage.task_id("celeriac.add", 1, 1)) == Ok({"value": 2, "messages": []})
+
+
+def test_task_attributes_are_applied(stage: Any) -> None:
+    """The scenario's attributes are those of the probe task, at the caller and in the worker."""
+    stage.begin(task_attributes={"celeriac.add": {"ignore_result": True}})
+    stage.worker()
+
+    task_id = stage.task_id("celeriac.add", 1, 1)
+
+    stage.wait("ended", task_id=task_id, value=2)
+    assert stage.get(task_id) == Ok({"value": None, "messages": []})
+    assert stage.adapter.state(task_id) == Ok("PENDING")
+
+
+def test_second_worker_of_a_name_is_refused(running: Any) -> None:
+    """A name is given once; the first worker of that name goes on."""
+    spec = WorkerSpec("w1", running.scenario.broker_url, (running.scenario.queue,))
+
+    answer = running.adapter.start_worker(spec)
+
+    assert isinstance(answer, Broken)
+    assert "'w1' is already there" in answer.detail
+    assert running.get(running.task_id("celeriac.add", 1, 1)) == Ok({"value": 2, "messages": []})
