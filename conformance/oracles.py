@@ -26,6 +26,7 @@ __all__ = [
     "acked_after_end",
     "acked_before_end",
     "attempts",
+    "end_of_worker",
     "equal",
     "executed",
     "held_until",
@@ -197,6 +198,14 @@ def attempts(
     gaps = [min(gap) for gap in zip(*(_differences(run) for run in runs), strict=True)]
     ok = all(wait - early <= gap <= wait + lateness for gap, wait in zip(gaps, waits, strict=True))
     return _judge(ok, expected, f"waits {_seconds(gaps)}", ())
+
+
+def end_of_worker(stopped: Sequence[Record]) -> str:
+    """Say in one line how a worker ended, given its ``stopped`` records; or that it did not."""
+    if not stopped:
+        return "the worker executes nothing any more"
+    last = str(stopped[0].data.get("log") or "").strip().splitlines()[-1:]
+    return ": ".join([f"the worker stopped with exit code {stopped[0].exit_code}", *last])
 
 
 def _order(history: History, task_id: str, first: str, then: str, sentence: str) -> Judgement:

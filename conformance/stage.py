@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from celeriac.conformance import embedded
 from celeriac.conformance.adapter import Adapter, Answer, Broken, Event, Scenario
 from celeriac.conformance.history import History
-from celeriac.conformance.inject import AmqpInjector, Injector, RedisInjector
+from celeriac.conformance.inject import AmqpInjector, RedisInjector
 from celeriac.conformance.providers import BrokerInfo, LeaseTimes, Node, Provider
 from celeriac.conformance.recorder import Recorder
 from celeriac.conformance.strategies import examples
@@ -158,7 +158,7 @@ class VirtualStage(_Stage):
     kind = "virtual"
     tick = 60.0
     lateness = 0.0
-    jitter = 0.0
+    jitter = 1e-5  # of epoch seconds as floats
     patience = 2 * 86_400.0
     repeats = 1
     budget = 50

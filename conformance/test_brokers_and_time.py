@@ -134,7 +134,7 @@ def test_worker_survives_a_closed_channel(world: World) -> None:
     until_ended_or_stopped(world, prompt, worker)
     stopped = world.history.of("stopped", worker=worker)
     ended = world.history.of("ended", task_id=prompt.task_id)
-    observed = f"the worker stopped: {dict(stopped[0].data)}" if stopped else "it executes nothing any more"
+    observed = oracles.end_of_worker(stopped)
     world.require(
         "TIM-009", bool(ended) and not stopped, "the worker goes on executing tasks", observed, *stopped
     )

@@ -12,6 +12,7 @@ from celeriac.conformance import oracles
 from celeriac.conformance.adapter import ErrorClass, Ok, Raised
 from celeriac.conformance.checks import check
 from celeriac.conformance.decoding import moment
+from celeriac.conformance.wire_values import from_json
 from celeriac.spec import vectors
 
 if TYPE_CHECKING:
@@ -74,9 +75,11 @@ def test_schedules_of_the_vectors(world: World) -> None:
     ]
     quick = sorted(finite, key=lambda case: case["total"] > 2)
     for case in world.sample(quick):
-        settings = {} if case["setting"] is None else {"task_publish_retry_policy": case["setting"]}
-        options = {} if case["option"] is None else {"retry_policy": case["option"]}
-        world.judge("RTY-002", schedule(world, case["waits"], settings, retry=True, **options))
+        settings = {"task_publish_retry_policy": from_json(case["setting"])} if "setting" in case else {}
+        options = {"retry_policy": from_json(case["option"])} if "option" in case else {}
+        world.judge(
+            "RTY-002", schedule(world, case["waits"], settings, retry=True, **options).about(case["name"])
+        )
 
 
 @check("RTY-002")

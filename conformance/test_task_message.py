@@ -11,7 +11,6 @@ from celeriac.conformance.adapter import Signature
 from celeriac.conformance.checks import check
 from celeriac.conformance.decoding import body_of
 from celeriac.conformance.messages import WireMessage
-from celeriac.conformance.verdicts import Judgement
 from celeriac.spec import schema, validator, vectors
 
 if TYPE_CHECKING:
@@ -353,9 +352,11 @@ def settle(world: World, requirement: str) -> None:
         world.inject(message)
         until_done(world, worker, ("acked", "rejected"), message.task_id)
         judgement = oracles.settled(world.history, message.task_id, tuple(ways(world, case)))
-        require(world, requirement, case, judgement)
+        world.judge(requirement, judgement.about(case["name"]))
         if case["executed"] is False:
-            require(world, requirement, case, oracles.never_started(world.history, message.task_id))
+            world.judge(
+                requirement, oracles.never_started(world.history, message.task_id).about(case["name"])
+            )
 
 
 def until_done(world: World, worker: str, kinds: Sequence[str], task_id: str) -> None:
@@ -368,17 +369,6 @@ def until_done(world: World, worker: str, kinds: Sequence[str], task_id: str) ->
 def ways(world: World, case: Mapping[str, Any]) -> list[str]:
     """Answer how a sample may be settled; on Redis a rejection is an acknowledgement on the wire."""
     return case["settled"] if world.link == "amqp" else sorted({*case["settled"], "acked"})
-
-
-def require(world: World, requirement: str, case: Mapping[str, Any], judgement: Judgement) -> None:
-    """Judge with the name of the sample in the text."""
-    named = Judgement(
-        judgement.verdict,
-        f"{case['name']}: {judgement.expected}",
-        f"{case['name']}: {judgement.observed}",
-        judgement.evidence,
-    )
-    world.judge(requirement, named)
 
 
 @check("MSG-025")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from celeriac.conformance.history import Record
@@ -37,6 +37,10 @@ class Judgement:
     expected: str
     observed: str
     evidence: tuple[Record, ...] = ()
+
+    def about(self, case: str) -> Judgement:
+        """Answer the same judgement with the name of the case that it is about."""
+        return replace(self, expected=f"{case}: {self.expected}", observed=f"{case}: {self.observed}")
 
 
 class Violation(AssertionError):  # noqa: N818 - a verdict, not an error

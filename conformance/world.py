@@ -194,7 +194,7 @@ class World:
             HarnessError: the adapter broke.
         """
         self._require_scenario()
-        call = Call(task, tuple(args), dict(kwargs or {}), mode, options)
+        call = Call(task, args, {} if kwargs is None else kwargs, mode, options)
         self.stage.log("called", op="call", task=task, task_id=None, call=call)
         before = self.now()
         answer = self._accept(self.stage.request("call", call))
@@ -289,7 +289,12 @@ class World:
     # -- results --------------------------------------------------------------------------------------
 
     def get(
-        self, called: Called, *, timeout: float | None = None, propagate: bool = True, on_message: bool = False
+        self,
+        called: Called,
+        *,
+        timeout: float | None = None,
+        propagate: bool = True,
+        on_message: bool = False,
     ) -> Ok | Raised:
         """Wait for the result as the implementation's caller would; ``timeout`` in seconds."""
         patience = self.stage.patience if timeout is None else timeout
@@ -362,7 +367,9 @@ class World:
             about = ", ".join(f"{name}={value!r}" for name, value in fields.items())
             seen = self.history.task(fields["task_id"]) if "task_id" in fields else list(self.history)[-8:]
             observed = "only: " + (", ".join(r.kind for r in seen) or "nothing")
-            raise Violation("", Judgement("fail", f"{what} with {about or 'any fields'}", observed, tuple(seen)))
+            raise Violation(
+                "", Judgement("fail", f"{what} with {about or 'any fields'}", observed, tuple(seen))
+            )
         return record
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:
@@ -404,9 +411,7 @@ class World:
             message = f"{requirement}: {judgement.observed}"
             raise Inconclusive(message)
 
-    def require(
-        self, requirement: str, holds: bool, expected: str, observed: str, *evidence: Record
-    ) -> None:
+    def require(self, requirement: str, holds: bool, expected: str, observed: str, *evidence: Record) -> None:
         """Fail the requirement unless ``holds``."""
         if not holds:
             raise Violation(requirement, Judgement("fail", expected, observed, evidence))
@@ -421,7 +426,9 @@ class World:
         about = ", ".join(f"{name}={value!r}" for name, value in call.items())
         self.require(requirement, refused, f"{about} is refused", f"answered: {called.answer}")
         published = self.history.of("published")
-        self.require(requirement, not published, "nothing is published", f"{len(published)} messages", *published)
+        self.require(
+            requirement, not published, "nothing is published", f"{len(published)} messages", *published
+        )
 
     def _accept(self, answer: Answer) -> Ok | Raised:
         if isinstance(answer, Broken):
