@@ -183,6 +183,7 @@ class ServerConnection:
         elif not self._handshake.done:
             self._shake(method)
         elif method.name == "connection.update-secret":
+            self._drain()
             self._sender.method(0, "connection.update-secret-ok")
         else:
             raise ConnectionError_(504, "unexpected method in connection state running").at(*method.spec.id)
@@ -241,6 +242,7 @@ class ServerConnection:
             raise ConnectionError_(
                 530, f"number of channels opened ({most}) has reached the negotiated channel_max ({most})"
             )
+        self._drain()
         channel = self.broker.open_channel(self.session, number)
         self._channels[number] = _ChannelState(self.broker, self._sender, channel)
         self._sender.method(number, "channel.open-ok", b"")

@@ -24,6 +24,7 @@ names = st.text(alphabet=string.ascii_letters + "é-_", min_size=1, max_size=12)
 
 
 def integers(bits: int, *, signed: bool) -> st.SearchStrategy[int]:
+    """Every whole number of so many bits."""
     low = -(2 ** (bits - 1)) if signed else 0
     return st.integers(low, low + 2**bits - 1)
 
