@@ -53,9 +53,9 @@ class LeaseTimes:
     kind: Lease
 
 
-#: On Redis the clients keep the lease: ``timeout`` is their ``visibility_timeout``.  They look whenever one of them
-#: connects, and every 100 s in kombu's event loop.
-VISIBILITY = LeaseTimes(timeout=2.0, interval=100.0, kind="redeliver")
+#: On Redis the clients keep the lease: ``timeout`` is their ``visibility_timeout``, and they look for what is overdue
+#: as soon as one of them connects.  So nobody has to wait for the 100 s between two looks of kombu's event loop.
+VISIBILITY = LeaseTimes(timeout=2.0, interval=0.0, kind="redeliver")
 
 
 @dataclass(frozen=True, slots=True)
