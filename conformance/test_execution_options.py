@@ -68,7 +68,7 @@ def test_delay_is_short_for_apply_async(world: World) -> None:
     @world.for_all(arguments, keywords)
     def _(args: list[Any], kwargs: dict[str, Any]) -> None:
         short = world.published(world.call("celeriac.echo", args, kwargs, mode="delay"))
-        long = world.published(world.call("celeriac.echo", args, kwargs))
+        long = world.published(world.call("celeriac.echo", tuple(args), kwargs))
         world.judge(
             "OPT-002", oracles.equal(essence(long), essence(short), "the message of delay", long, short)
         )

@@ -50,7 +50,8 @@ def application(
     app.conf.update({**QUIET, "task_default_queue": scenario.queue, **scenario.settings, **(settings or {})})
     for name, probe in probes(NATIVE, reporter).items():
         attributes = scenario.task_attributes.get(name, {})
-        app.task(name=name, bind=probe.bind, **attributes)(probe.function)
+        # a shared task would also become a task of the next scenario's app, and win over its own
+        app.task(name=name, bind=probe.bind, shared=False, **attributes)(probe.function)
     app.finalize()
     return app
 
