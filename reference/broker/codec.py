@@ -166,6 +166,7 @@ class FrameReader:
             (kind, number, class_id, weight) != (HEADER, channel, BASIC, 0)
             or len(buffer) <= end
             or size < 14
+            or not body_size
             or max(size, body_size) > self.frame_max > 0
             or buffer[end] != FRAME_END
             or buffer[body_frame - 1] != FRAME_END
