@@ -40,6 +40,9 @@ __all__ = [
 ]
 
 
+_CUT = "the broker has cut the connection"
+
+
 class Attempt(NamedTuple):
     """Somebody tried to connect.
 
@@ -161,6 +164,8 @@ class InprocSocket:
             OSError: the connection is gone.
         """
         self._check()
+        if self._server.reset:
+            raise ConnectionResetError(errno.ECONNRESET, _CUT)
         if self._server.closed:
             raise BrokenPipeError(errno.EPIPE, "the broker has closed the connection")
         with self._site.lock:
@@ -232,7 +237,7 @@ class InprocSocket:
         with self._site.lock:
             self._received = self._server.outgoing()
         if not self._received and self._server.reset:
-            raise ConnectionResetError(errno.ECONNRESET, "the broker has cut the connection")
+            raise ConnectionResetError(errno.ECONNRESET, _CUT)
         return bool(self._received) or self._server.closed
 
     def _wait(self) -> None:
