@@ -254,12 +254,14 @@ def test_eta_without_an_offset_is_utc(world: World) -> None:
 
 @check("ETA-017")
 def test_held_tasks_do_not_stop_the_others(world: World) -> None:
-    """Tasks without an ETA are executed while many times the prefetch limit of others is held."""
+    """A task without an ETA is executed while several times the prefetch limit of others is held."""
     world.begin(settings={"worker_prefetch_multiplier": 1, "worker_concurrency": 1})
     world.worker()
-    held = [world.send("celeriac.add", (1, 1), eta=world.tick * 3) for _ in range(4)]
-    for message in held[:1]:
-        world.expect("delivered", task_id=message.task_id)
+    held = []
+    for _ in range(4):
+        held.append(world.send("celeriac.add", (1, 1), eta=world.tick * 4))
+        world.wait("delivered", task_id=held[-1].task_id, timeout=world.tick / 2)
+        world.advance(world.tick / 10)
     prompt = world.send("celeriac.add", (2, 2))
     ended = world.expect("ended", task_id=prompt.task_id)
     earliest = min(message.eta or 0.0 for message in held)
