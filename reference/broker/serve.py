@@ -56,9 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM; answer the exit status: 0, or 4 when ``args`` cannot be used."""
     if args.dialect not in DIALECTS:
-        near = difflib.get_close_matches(args.dialect, DIALECTS, 1, 0.0)[0]
-        known = ", ".join(DIALECTS)
-        return _refuse(f"unknown dialect {args.dialect!r}, did you mean {near}? There are {known}.")
+        near = difflib.get_close_matches(args.dialect, DIALECTS, 1)
+        hint = f", did you mean {near[0]}" if near else ""
+        return _refuse(f"unknown dialect {args.dialect!r}{hint}? There are {', '.join(DIALECTS)}.")
     broker = Broker(
         WallClock(),
         args.dialect,
