@@ -7,7 +7,7 @@ from typing import Any
 
 from celeriac.conformance.history import Record
 
-__all__ = ["MAX_RECORDS", "record_lines", "short"]
+__all__ = ["MAX_RECORDS", "printable", "record_lines", "short"]
 
 #: Longest value that a line shows in full, in characters.
 MAX_VALUE = 48
@@ -36,6 +36,11 @@ def short(value: Any) -> str:
         )
         return _cut(text, 4 * MAX_VALUE)
     return _cut(repr(value), MAX_VALUE)
+
+
+def printable(text: str) -> str:
+    """Answer one line of text with everything escaped that a terminal would obey instead of show."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
 def _line(record: Record, first: float) -> str:

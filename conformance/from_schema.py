@@ -51,7 +51,11 @@ SOME_DAY = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 def from_schema(
-    name: str, *, now: datetime = SOME_DAY, replaced: Mapping[str, Strategy | None] | None = None
+    name: str,
+    *,
+    now: datetime = SOME_DAY,
+    replaced: Mapping[str, Strategy | None] | None = None,
+    document: Schema | None = None,
 ) -> Strategy:
     """Answer a strategy for the values that the schema ``name`` describes.
 
@@ -59,11 +63,12 @@ def from_schema(
         name: such as ``retry-policy``.
         now: the moment (aware) around which moments lie.
         replaced: property of the outermost object -> its strategy, None to leave it out.
+        document: the schema itself, if it is none of the specification's.
 
     Raises:
         NotImplementedError: the schema uses a keyword that is not understood.
     """
-    document = schema(name)
+    document = document or schema(name)
     return _Walk(document, now).value(document, replaced or {})
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from celeriac.conformance import terminal
+from celeriac.conformance.evidence import printable
 from celeriac.conformance.outcome import RequirementResult
 from celeriac.conformance.providers import Unavailable
 from celeriac.conformance.quiet import replace_reporter
@@ -66,7 +67,7 @@ class Narrator:
         everything = self._run.conclude(check.flavour)
         for chapter in chapters:
             results = [everything[requirement.id] for requirement in chapter.requirements]
-            self._say([terminal.chapter_line(chapter, results)])
+            self._say(terminal.chapter_lines(chapter, results))
             if self._config.option.verbose > 0:
                 self._say(map(terminal.requirement_line, results))
 
@@ -111,7 +112,7 @@ class Narrator:
     def _say(self, lines: Iterable[str], colour: str = "") -> None:
         if self._reporter is not None:
             for line in lines:
-                self._reporter.write_line(line, **({colour: True} if colour else {}))
+                self._reporter.write_line(printable(line), **({colour: True} if colour else {}))
 
 
 def _relative(arg: str) -> str:

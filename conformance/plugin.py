@@ -19,6 +19,7 @@ import pytest
 
 from celeriac.conformance import hooks, strategies
 from celeriac.conformance.adapter import Adapter
+from celeriac.conformance.applicability import LINKS
 from celeriac.conformance.checks import MARKER, subject_of
 from celeriac.conformance.claim import ClaimError, bundled, find_adapter
 from celeriac.conformance.expectations import read_expectations
@@ -41,7 +42,7 @@ __all__ = ["CHECK_DEADLINE_S", "Conformance"]
 CHECK_DEADLINE_S = 300.0
 
 #: How ``--broker=all`` marks the flavour in a test's name.
-FLAVOUR_MARK = re.compile(r"-?@[a-z]+")
+FLAVOUR_MARK = re.compile("(?<=\\[)@({0})(-|(?=]$))|-@({0})(?=]$)".format("|".join(LINKS)))
 
 PLUGIN = "celeriac-conformance"
 
@@ -76,6 +77,8 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(" ".join(str(error).split())) from None
     options = read_options(config, spec, candidate.claim)
     expectations = read_expectations(candidate.expectations, datetime.now(UTC).date())
+    # A warning of the implementation's is no verdict, whatever the folder's settings make of warnings.
+    config.addinivalue_line("filterwarnings", "default")
     strategies.configure(explore=options.explore)
     config.pluginmanager.register(Conformance(config, Run(spec, candidate, options, expectations)), PLUGIN)
 
@@ -139,6 +142,7 @@ class Conformance:
         self.stages = Stages(self._open)
         self._checks: dict[str, PlannedCheck] = {}
         self._outcomes: dict[str, Outcome] = {}
+        self._accepted = False
         self._began = 0.0
         self._previous_handler: Any = None
 
@@ -164,6 +168,7 @@ class Conformance:
         self._checks = {item.nodeid: check for item in items if (check := self._plan(item))}
         self.run.collected = list(self._checks.values())
         self._keep_wanted(items)
+        self._accepted = True
         yield
         if not self.run.options.explore:
             items.sort(key=self._place)
@@ -196,7 +201,9 @@ class Conformance:
         callspec = getattr(item, "callspec", None)
         params = callspec.params if callspec else {}
         flavour = params.get("celeriac_flavour", self.run.options.flavours[0])
-        name = FLAVOUR_MARK.sub("", item.nodeid.partition("::")[2]).replace("[]", "")
+        name = item.nodeid.partition("::")[2]
+        if "celeriac_flavour" in params:
+            name = FLAVOUR_MARK.sub("", name, count=1).removesuffix("[]")
         return PlannedCheck(f"{item.path.name}::{name}", flavour, subject.requirements, subject.needs)
 
     def _keep_wanted(self, items: list[pytest.Item]) -> None:
@@ -281,12 +288,10 @@ class Conformance:
 
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         """Write the report, tell the verdicts, set the exit status."""
-        if self.config.option.collectonly or exitstatus == pytest.ExitCode.USAGE_ERROR:
+        if self.config.option.collectonly or not self._accepted:
             return
         self.stages.close()
         self.run.complaints += self.stages.complaints
-        if not self.run.planned:
-            return
         status = exit_status(self.run.conclude(), self.run.problems, self.run.complaints)
         results = self.run.write(status)
         self.narrator.closing(results)

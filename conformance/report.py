@@ -102,7 +102,9 @@ def write_report(
     content = document(setting, results, duration_s)
     (folder / "results.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     (folder / "junit.xml").write_bytes(junit(setting.adapter, _checks(results), duration_s))
-    (folder / "summary.md").write_text(summary(setting, results, duration_s), encoding="utf-8")
+    (folder / "summary.md").write_bytes(
+        summary(setting, results, duration_s).encode(errors="backslashreplace")
+    )
     problems = [error.message for error in validator("report").iter_errors(content)]
     assert not problems, f"results.json breaks its schema: {problems}"
     return content

@@ -209,7 +209,7 @@ def retry_policies(*, has: Has, only: Collection[str] | None = None) -> st.Searc
         only: the keys that may appear; all by default.
     """
     names = set(schema("retry-policy")["properties"])
-    wanted = names if only is None else set(only)
+    wanted = set(names if only is None else only)
     if not has("retry_errors"):
         wanted.discard("retry_errors")
     return from_schema("retry-policy", replaced=dict.fromkeys(names - wanted)).map(_native)

@@ -17,7 +17,7 @@ __all__ = [
     "UNEXPECTED",
     "alike",
     "broker_line",
-    "chapter_line",
+    "chapter_lines",
     "failure",
     "field",
     "header",
@@ -55,10 +55,10 @@ def broker_line(setting: Setting, tick: float | None) -> list[str]:
     ]
 
 
-def chapter_line(chapter: Chapter, results: Iterable[RequirementResult]) -> str:
+def chapter_lines(chapter: Chapter, results: Iterable[RequirementResult]) -> list[str]:
     """Answer a chapter's title and the counts of its requirements."""
-    number = f"{len(chapter.requirements):3d}"
-    return f"{chapter.prefix}  {chapter.title:<32.32} {number}: {_counts(results)}"
+    start = f"{chapter.prefix}  {chapter.title:<32.32} {len(chapter.requirements):3d}: "
+    return _wrap(_counts(results), start, " " * len(start))
 
 
 def requirement_line(result: RequirementResult) -> str:
@@ -71,7 +71,8 @@ def requirement_line(result: RequirementResult) -> str:
 
 def known(result: RequirementResult) -> list[str]:
     """Answer a known failure in a line or two: its id and its reason."""
-    return _wrap(f"{result.requirement.id}  {result.reason}", "  ", "           ")
+    start = f"  {result.requirement.id}  "
+    return _wrap(result.reason, start, " " * len(start))
 
 
 def failure(result: RequirementResult, reproduce: Callable[[str, str], str]) -> list[str]:
@@ -89,7 +90,7 @@ def failure(result: RequirementResult, reproduce: Callable[[str, str], str]) -> 
     for check, outcome in result.checks:
         if outcome.verdict == result.verdict:
             command = reproduce(requirement.id, check.flavour)
-            lines += [*_outcome(check, outcome), *field("reproduce", command)]
+            lines += [*_outcome(check, outcome), f"  reproduce  {command}"]
     return lines
 
 
@@ -133,14 +134,9 @@ def field(name: str, text: str) -> list[str]:
 
 
 def _wrap(text: str, first: str, rest: str) -> list[str]:
-    return textwrap.wrap(
-        " ".join(text.split()),
-        WIDTH,
-        initial_indent=first,
-        subsequent_indent=rest,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    words = " ".join(text.split())
+    wrap = textwrap.TextWrapper(WIDTH, first, rest, break_long_words=False, break_on_hyphens=False)
+    return wrap.wrap(words) or [first.rstrip()]
 
 
 def _counts(results: Iterable[RequirementResult]) -> str:

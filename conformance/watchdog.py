@@ -51,7 +51,8 @@ def deadline(seconds: float, what: str) -> Iterator[None]:
 
     started = time.monotonic()
     previous = signal.signal(signal.SIGALRM, ring)
-    outer, _ = signal.setitimer(signal.ITIMER_REAL, seconds, REPEAT_S)
+    outer, _ = signal.getitimer(signal.ITIMER_REAL)
+    signal.setitimer(signal.ITIMER_REAL, min(seconds, outer) if outer else seconds, REPEAT_S)
     try:
         yield
     finally:

@@ -1,0 +1,104 @@
+"""The command runs the checks anywhere, lists adapters and prints requirements."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from celeriac.conformance.cli import main
+from celeriac.spec import load
+
+
+def command(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run ``celeriac`` in a folder, as a user would."""
+    code = "import sys; from celeriac.conformance.cli import main; sys.exit(main())"
+    environment = {**os.environ, "PYTEST_ADDOPTS": "--no-such-option", "PYTEST_PLUGINS": "no_such_plugin"}
+    return subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_run_is_shut_off_from_the_folder(suite: Any) -> None:
+    """``celeriac run`` takes no notice of the folder's configuration, conftest, tests or pytest variables."""
+    (suite.folder / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
+    (suite.folder / "conftest.py").write_text("raise RuntimeError('not mine')\n")
+    suite.file.write_text("def test_mine(): assert False\n")
+    finished = command(
+        "run", f"--adapter={suite.adapter}", "--requirement=OPT-023", "--report-dir=here", cwd=suite.folder
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "not-applicable | 1" in (suite.folder / "here" / "summary.md").read_text()
+    assert "1 skipped" in finished.stdout.splitlines()[-1]
+    assert "spec 1.0-draft" in finished.stdout
+    assert not (suite.folder / ".pytest_cache").exists()
+
+
+def test_run_reproduces_itself(suite: Any) -> None:
+    """The reproduce line of ``celeriac run`` is a ``celeriac run``."""
+    driver = suite.folder / f"{suite.module}.py"
+    driver.write_text(
+        driver.read_text().replace("def begin(self, scenario):", "def begin(self, scenario):\n        1 / 0")
+    )
+    finished = command("run", f"--adapter={suite.adapter}", "--requirement=OPT-001", cwd=suite.folder)
+    assert finished.returncode == 3, finished.stdout + finished.stderr
+    assert (
+        f"  reproduce  celeriac run --adapter={suite.adapter} --requirement=OPT-001"
+        in finished.stdout.splitlines()
+    )
+    assert "ZeroDivisionError" in finished.stdout
+
+
+def test_run_without_adapter(tmp_path: Path) -> None:
+    """``celeriac run`` alone says in one line which adapters there are."""
+    finished = command("run", cwd=tmp_path)
+    assert finished.returncode == 4
+    assert "checks need --adapter=NAME; adapters: celery" in finished.stderr
+
+
+def test_adapters(capsys: pytest.CaptureFixture[str]) -> None:
+    """``celeriac adapters`` has a line for each, with its roles, links and clocks."""
+    assert main(["adapters"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(
+        line.startswith("celery       Celery: producer, worker") and "amqp, redis; wall" in line
+        for line in lines
+    )
+
+
+def test_spec(capsys: pytest.CaptureFixture[str]) -> None:
+    """``celeriac spec`` prints a requirement, an area, or a line for each."""
+    assert main(["spec", "eta-004"]) == 0
+    requirement = load().requirements["ETA-004"]
+    text = capsys.readouterr().out
+    assert text.startswith("ETA-004  MUST  worker")
+    assert requirement.sentence in text
+    assert f"why: {requirement.why}" in text
+    assert main(["spec", "EXP"]) == 0
+    assert "EXP-001" in capsys.readouterr().out
+    assert main(["spec"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == len(load().requirements)
+
+
+def test_unknown_requirement(capsys: pytest.CaptureFixture[str]) -> None:
+    """An unknown id costs one line with the nearest ones and status 4."""
+    assert main(["spec", "ETA-04"]) == 4
+    assert capsys.readouterr().err.startswith("unknown requirement 'ETA-04'; did you mean ETA-0")
+
+
+@pytest.mark.parametrize(("words", "status"), [(["--version"], 0), ([], 0), (["--help"], 0), (["rnu"], 4)])
+def test_help_version_and_mistakes(words: list[str], status: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """Version and help are there; an unknown command is a usage error."""
+    assert main(words) == status
+    captured = capsys.readouterr()
+    assert "celeriac" in captured.out + captured.err

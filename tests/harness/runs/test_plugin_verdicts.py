@@ -1,0 +1,222 @@
+"""What escapes a check becomes the right verdict of the right requirement."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+CHECKS = """
+from celeriac.conformance import oracles
+from hypothesis import strategies as st
+
+@check("OPT-001")
+def test_pass(world): world.call("accept")
+
+@check("OPT-002")
+def test_violation(world):
+    world.begin()
+    world.stage.log("published", task_id="t-1", queue="q", body=b"x" * 500)
+    world.judge("OPT-002", oracles.equal(1, 2, "the number", *world.history))
+
+@check("OPT-003")
+def test_assert(world): assert 1 + 1 == 3, "sums"
+
+@check("OPT-004")
+def test_harness_error(world): raise HarnessError("the tap lost its socket\\nat line 3")
+
+@check("OPT-005")
+def test_bug(world): {}["missing"]
+
+@check("OPT-006")
+def test_broken(world): world.call("broken")
+
+@check("OPT-007")
+def test_nonsense(world): world.call("nonsense")
+
+@check("OPT-008")
+def test_explode(world): world.call("explode")
+
+@check("OPT-009")
+def test_hang(world): world.call("hang")
+
+@check("OPT-010")
+def test_inconclusive(world): raise Inconclusive("too noisy")
+
+@check("OPT-011")
+def test_not_applicable(world): raise NotApplicable("no such thing here")
+
+@check("OPT-012")
+def test_overclaimed(world): world.call("without_link")
+
+@check("OPT-013")
+def test_unclaimed(world): world.call("without_chords")
+
+@check("OPT-014")
+def test_missing(world): world.call("without_yaml")
+
+@check("OPT-015", "OPT-016")
+def test_two(world): raise Violation("OPT-016", Judgement("fail", "a", "b"))
+
+@check("OPT-017")
+def test_of_another(world): raise Violation("OPT-018", Judgement("fail", "a", "b"))
+
+@check("OPT-020")
+def test_worst_1(world): pass
+
+@check("OPT-020")
+def test_worst_2(world): raise HarnessError("late")
+
+@pytest.fixture
+def leaky():
+    yield
+    raise OSError("cannot remove the queue")
+
+@check("OPT-021")
+def test_teardown(world, leaky): pass
+
+@check("OPT-022")
+def test_hang_in_property(world):
+    @world.for_all(st.integers())
+    def _(number): world.call("hang")
+
+@check("OPT-024", roles=("result-consumer",))
+def test_needs_role(world): raise AssertionError
+
+@check("OPT-025", features=("serializer:msgpack",))
+def test_needs_feature(world): raise AssertionError
+
+@check("OPT-026", modes=("signature",))
+def test_needs_mode(world): raise AssertionError
+
+@check("OPT-027", clock="wall")
+def test_needs_wall(world): raise AssertionError
+
+@check("ETA-001", link="redis")
+def test_needs_redis(world): raise AssertionError
+
+@check("ETA-002", features=("serializer:yaml",))
+def test_needs_what_is_missing(world): raise AssertionError
+
+@check("ETA-003")
+@pytest.mark.parametrize("number", [1, 2])
+def test_cases(world, number): assert number == 1
+"""
+
+#: requirement, verdict, part of the reason
+EXPECTED = [
+    ("OPT-001", "pass", ""),
+    ("OPT-002", "fail", "the number is 2"),
+    ("OPT-003", "fail", "sums"),
+    ("OPT-004", "error", "the tap lost its socket"),
+    ("OPT-005", "error", "KeyError: 'missing'"),
+    ("OPT-006", "error", "line 7 of the driver is wrong"),
+    ("OPT-007", "error", "'yes, done'"),
+    ("OPT-008", "error", "the adapter raised in call"),
+    ("OPT-009", "error", "the adapter's call: no answer within 0.2 s"),
+    ("OPT-010", "inconclusive", "too noisy"),
+    ("OPT-011", "not-applicable", "no such thing here"),
+    ("OPT-012", "fail", "unsupported: never heard of it"),
+    ("OPT-013", "not-applicable", "chords is not claimed"),
+    ("OPT-014", "not-applicable", "no yaml here"),
+    ("OPT-015", "not-run", "the check ended at OPT-016"),
+    ("OPT-016", "fail", "b"),
+    ("OPT-017", "error", "judged OPT-018"),
+    ("OPT-018", "not-run", ""),
+    ("OPT-020", "error", "late"),
+    ("OPT-021", "error", "cannot remove the queue"),
+    ("OPT-022", "error", "no answer within 0.2 s"),
+    ("OPT-024", "not-applicable", "no role result-consumer"),
+    ("OPT-025", "not-applicable", "no feature serializer:msgpack"),
+    ("OPT-026", "not-applicable", "no mode signature"),
+    ("OPT-027", "not-applicable", "needs the wall clock"),
+    ("ETA-001", "not-applicable", "needs the redis link"),
+    ("ETA-002", "not-applicable", "no yaml here"),
+    ("ETA-003", "fail", "assert 2 == 1"),
+]
+
+
+@pytest.fixture
+def finished(suite: Any) -> Any:
+    """Run every kind of check once."""
+    suite.checks(CHECKS)
+    return suite.run("--deadline=0.2")
+
+
+def test_every_verdict(finished: Any) -> None:
+    """Each way to end a check gives its verdict and a reason, and no check ends the run."""
+    found = {name: (finished.verdict(name), finished.reason(name)) for name, _, _ in EXPECTED}
+    wrong = {
+        n: found[n] for n, verdict, part in EXPECTED if found[n][0] != verdict or part not in found[n][1]
+    }
+    assert not wrong
+    assert finished.status == 1
+
+
+def test_property_ends_at_its_first_error(suite: Any) -> None:
+    """A request that hangs inside a property is not tried again to find a smaller example."""
+    suite.checks("""
+        from hypothesis import strategies as st
+
+        @check("OPT-001")
+        def test_hang(world):
+            @world.for_all(st.integers())
+            def _(number):
+                print("asking")
+                world.call("hang")
+    """)
+    finished = suite.run("--deadline=0.1", "-s")
+    assert finished.out.count("asking") == 1
+    assert finished.verdict("OPT-001") == "error"
+
+
+def test_what_the_reader_sees(finished: Any) -> None:
+    """A failure shows id, level, sentence, expected, observed, the record and the command, within 100 columns."""
+    lines = finished.out.splitlines()
+    start = lines.index("FAIL  OPT-002  MUST  producer")
+    block = "\n".join(lines[start : lines.index("", start)])
+    for part in (
+        "expected   the number is 1",
+        "observed   the number is 2",
+        "evidence   #0 +0.000000 s harness published",
+    ):
+        assert part in block
+    assert "--requirement=OPT-002" in block.split("reproduce")[1]
+    assert "...(503 characters)" in block
+    sentences = [line for line in lines if not line.startswith(("  reproduce", "  detail", " " * 12))]
+    assert [line for line in sentences if len(line) > 100] == []
+
+
+def test_chapters_and_totals(finished: Any) -> None:
+    """There is a line per chapter with its counts, a total by verdict, and the place of the report."""
+    assert "OPT  Execution options" in finished.out
+    assert "ETA  ETA and countdown" in finished.out
+    counts = finished.results["counts"]
+    assert f"{counts['fail']} fail, {counts['error']} error" in finished.out
+    assert "report: out" in finished.out
+
+
+def test_errors_alike_are_told_once(suite: Any) -> None:
+    """Requirements in error for the same reason share one block that names them."""
+    suite.checks("""
+        @check("OPT-001")
+        def test_1(world): world.call("broken")
+        @check("OPT-002")
+        def test_2(world): world.call("broken")
+    """)
+    finished = suite.run()
+    assert finished.out.count("line 7 of the driver is wrong") == finished.out.count(
+        "reason"
+    ) + finished.out.count("detail")
+    assert "likewise   OPT-002" in finished.out
+
+
+def test_verbose_has_a_line_per_requirement(suite: Any) -> None:
+    """With -v each requirement of a chapter has its line."""
+    suite.checks("""
+        @check("EXP-001")
+        def test_1(world): pass
+    """)
+    finished = suite.run("-v")
+    assert "     EXP-001  MUST    pass" in finished.out
+    assert "     EXP-002  MUST    not-run         no check" in finished.out

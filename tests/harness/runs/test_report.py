@@ -1,0 +1,140 @@
+"""The report folder holds what other tools read."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from celeriac.spec import load, validator
+
+CHECKS = """
+@check("OPT-001", "OPT-002")
+def test_pass(world): world.call("accept")
+
+@check("OPT-003")
+def test_fail(world): raise Violation("", Judgement("fail", "one | two", "a \\x00 \\ud800 <b>"))
+
+@check("OPT-006")
+def test_error(world): world.call("broken")
+
+@check("OPT-007")
+@pytest.mark.parametrize("word", ["a-@b", "c"])
+def test_not_applicable(world, word): raise NotApplicable("not here")
+
+@check("OPT-008")
+def test_known(world): raise Violation("OPT-008", Judgement("fail", "x", "y"))
+"""
+ENTRY = '[[known_failure]]\nrequirement = "OPT-008"\nreason = "a bug"\n'
+
+
+@pytest.fixture
+def finished(suite: Any) -> Any:
+    """Run checks with five different verdicts."""
+    suite.checks(CHECKS)
+    suite.expect(ENTRY)
+    return suite.run()
+
+
+def test_results(finished: Any) -> None:
+    """results.json has the shape of its schema and one entry per requirement of the specification."""
+    results = finished.results
+    assert [error.message for error in validator("report").iter_errors(results)] == []
+    assert list(results["requirements"]) == list(load().requirements)
+    assert results["implementation"] == {"name": "Scripted", "version": "1.2.3"}
+    assert results["broker"] == {"flavour": "embedded", "from": "script", "version": "0.9"}
+    assert results["clock"] == "virtual"
+    assert sum(results["counts"].values()) == len(load().requirements)
+    first = results["requirements"]["OPT-001"]
+    assert (first["level"], first["role"], first["verdict"]) == ("MUST", "producer", "pass")
+    assert first["checks"][0]["id"].endswith("::test_pass")
+
+
+def test_journal(finished: Any) -> None:
+    """results.jsonl has a header, a line per check and a footer that says whether the run is complete."""
+    header, *checks, footer = finished.journal
+    assert (header["record"], footer["record"]) == ("header", "footer")
+    assert header["checks"] == len(checks) == 6
+    assert (footer["complete"], footer["exit_status"]) == (True, 1)
+    assert [check["verdict"] for check in checks] == [
+        "pass",
+        "fail",
+        "error",
+        "not-applicable",
+        "not-applicable",
+        "known-failure",
+    ]
+    assert checks[1]["requirements"]["OPT-003"]["expected"] == "one | two"
+
+
+def test_journal_grows_while_the_run_goes_on(suite: Any) -> None:
+    """Every check that has ended is on disk when the next one begins."""
+    journal = suite.folder / "out" / "results.jsonl"
+    suite.checks(f"""
+        @check("OPT-001")
+        def test_first(world): pass
+
+        @check("OPT-002")
+        def test_second(world):
+            lines = open({str(journal)!r}).read().splitlines()
+            assert len(lines) == 2 and "test_first" in lines[1], lines
+    """)
+    assert suite.run().status == 0
+
+
+def test_a_crash_leaves_the_journal(suite: Any) -> None:
+    """When the process dies, the journal lacks its footer and no older report stands beside it."""
+    suite.checks('@check("OPT-001")\ndef test_first(world): pass\n')
+    assert suite.run().status == 0
+    suite.checks(
+        '@check("OPT-001")\ndef test_first(world): pass\n'
+        '@check("OPT-002")\ndef test_die(world):\n    import os; os._exit(9)\n'
+    )
+    child = os.fork()
+    if child == 0:
+        suite.run()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    out = suite.folder / "out"
+    assert [path.name for path in out.iterdir()] == ["results.jsonl"]
+    lines = (out / "results.jsonl").read_text().splitlines()
+    assert len(lines) == 2
+    assert "test_first" in lines[1]
+
+
+def test_junit(finished: Any) -> None:
+    """junit.xml tells failures, errors and skips apart, and names the requirements of every case."""
+    suite = ET.parse(finished.folder / "junit.xml").getroot()[0]  # noqa: S314 - written by the run above
+    numbers = {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")}
+    assert numbers == {"tests": "6", "failures": "1", "errors": "1", "skipped": "3"}
+    cases = {case.get("name"): case for case in suite}
+    passed = cases["test_pass @embedded"]
+    assert [p.get("value") for p in passed.iter("property") if p.get("name") == "requirement"] == [
+        "OPT-001",
+        "OPT-002",
+    ]
+    assert passed.find("failure") is None
+    failure = cases["test_fail @embedded"].find("failure")
+    assert failure is not None
+    assert "expected: one | two" in (failure.text or "")
+    known = cases["test_known @embedded"].find("skipped")
+    assert known is not None
+    assert (known.get("type"), known.get("message")) == ("known-failure", "a bug")
+
+
+def test_summary(finished: Any) -> None:
+    """summary.md has the counts, and a table of every requirement that is not a plain pass."""
+    text = (finished.folder / "summary.md").read_text()
+    assert text.startswith("# Scripted 1.2.3: conformance to the Calling API\n")
+    assert "| fail | 1 |" in text
+    assert "| OPT-008 | MUST | " in text.split("## known-failure")[1]
+
+
+def test_names_of_checks_are_stable(suite: Any) -> None:
+    """A check has the same id on one broker and on all, parameters included."""
+    suite.checks(CHECKS)
+    alone = {line["id"] for line in suite.run().journal[1:-1]}
+    assert {line["id"] for line in suite.run("--broker=all").journal[1:-1]} == alone
+    assert f"{suite.file.name}::test_not_applicable[a-@b]" in alone
