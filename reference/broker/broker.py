@@ -39,14 +39,15 @@ __all__ = ["Broker"]
 class Broker(Leasing):
     """An embedded broker; see ``Core`` for its arguments and attributes."""
 
-    def open_session(self, peer: str = "", *, cancel_notify: bool = False) -> Session:
+    def open_session(self, peer: str = "", *, user: str = "guest", cancel_notify: bool = False) -> Session:
         """Let a client in.
 
         Args:
             peer: what the record shall call it.
+            user: who is logged in.
             cancel_notify: it understands basic.cancel from the broker.
         """
-        session = Session(self._count("session"), peer, cancel_notify)
+        session = Session(self._count("session"), peer, user, cancel_notify)
         self.sessions[session.id] = session
         self._record("session.open", session, peer=peer)
         return session

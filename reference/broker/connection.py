@@ -197,7 +197,7 @@ class ServerConnection:
             self._reader.frame_max = self._sender.frame_max = tuning.frame_max
         if handshake.done:
             notify = bool(handshake.capabilities.get("consumer_cancel_notify"))
-            self.session = self.broker.open_session(self.peer, cancel_notify=notify)
+            self.session = self.broker.open_session(self.peer, user=handshake.user, cancel_notify=notify)
             self.session.wake = self._wake
 
     def _client_close(self, code: int, text: str, _class_id: int, _method_id: int) -> None:

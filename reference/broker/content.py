@@ -108,4 +108,4 @@ def wire_properties(message: Message) -> bytes:
     return with_headers(raw, rewrite.headers, keep_expiration=rewrite.keep_expiration)
 
 
-_ACTED_ON: tuple[str, ...] = ("expiration", "priority", "delivery_mode", "headers")
+_ACTED_ON: tuple[str, ...] = ("expiration", "priority", "delivery_mode", "headers", "user_id")

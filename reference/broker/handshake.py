@@ -85,6 +85,7 @@ class Handshake:
         self._dialect = dialect
         self._vhost = vhost
         self._expected = "connection.start-ok"
+        self.user = ""
 
     @property
     def done(self) -> bool:
@@ -128,6 +129,7 @@ class Handshake:
                 f"Login was refused using authentication mechanism {mechanism}. "
                 "For details see the broker logfile.",
             )
+        self.user = user
         self._expected = "connection.tune-ok"
         offer = self.tuning
         return encode_method(0, "connection.tune", offer.channel_max, offer.frame_max, offer.heartbeat)

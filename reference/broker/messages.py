@@ -24,6 +24,7 @@ class Properties:
         priority: the ``priority`` property.
         delivery_mode: the ``delivery_mode`` property.
         headers: the decoded header table (CC, BCC, x-death, headers exchanges), None when there is none.
+        user_id: the ``user_id`` property; it must be who is logged in.
     """
 
     raw: bytes = b""
@@ -31,6 +32,7 @@ class Properties:
     priority: int | None = None
     delivery_mode: int | None = None
     headers: Arguments | None = None
+    user_id: str | None = None
 
 
 @dataclass(slots=True)

@@ -234,6 +234,7 @@ class Session:
     Attributes:
         id: from a counter, 1 for the first.
         peer: whatever the front end knows of the other side.
+        user: who is logged in.
         cancel_notify: the client understands basic.cancel from the broker; set by the wire layer.
         outbox: effects in the order in which the client must see them.
         wake: called when the outbox becomes non-empty; must only schedule, not call back into the broker.
@@ -241,6 +242,7 @@ class Session:
 
     id: int
     peer: str = ""
+    user: str = "guest"
     cancel_notify: bool = False
     channels: dict[int, Channel] = field(default_factory=dict)
     outbox: list[Effect] = field(default_factory=list)

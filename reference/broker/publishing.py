@@ -45,11 +45,13 @@ class Publishing(Consuming):
         """Publish a message: it is routed now, and appears in queues now or at commit.
 
         Raises:
-            ChannelError: 404 no exchange, 403 internal, 406 a bad expiration or a bad CC or BCC header.
+            ChannelError: 404 no exchange, 403 internal, 406 a bad user id, expiration, CC or BCC header.
         """
         found = self.exchanges.get(exchange)
         if found is None or found.internal or channel.closed:
             self.check_exchange(channel, exchange)
+        if properties.user_id is not None:
+            _check_user(properties.user_id, channel.session.user)
         if properties.expiration is not None:
             _check_expiration(properties.expiration)
         rewrite = None if properties.headers is None else _without_blind_copies(properties.headers)
@@ -192,6 +194,12 @@ class Publishing(Consuming):
 def settled_in(transaction: Transaction) -> list[Delivery]:
     """Answer the deliveries whose settlement waits for a commit."""
     return [delivery for settlement in transaction.settlements for delivery in settlement.deliveries]
+
+
+def _check_user(user_id: str, user: str) -> None:
+    if user_id != user:
+        detail = f"user_id property set to '{user_id}' but authenticated user was '{user}'"
+        raise ChannelError(406, detail)
 
 
 def _check_expiration(expiration: str) -> None:

@@ -151,6 +151,8 @@ CHANNEL: list[tuple[str, Act]] = [
     ("406 PRECONDITION_FAILED - cannot switch from confirm to tx mode", lambda b, c: _mix(b, c, "confirms", "tx")),
     ("406 PRECONDITION_FAILED - channel is not transactional", lambda b, c: b.commit_tx(c)),
     ("406 PRECONDITION_FAILED - channel is not transactional", lambda b, c: b.rollback_tx(c)),
+    ("406 PRECONDITION_FAILED - user_id property set to 'bob' but authenticated user was 'guest'",
+     lambda b, c: _publish(b, c, user_id="bob")),
     ("406 PRECONDITION_FAILED - invalid expiration 'abc': no_integer", lambda b, c: _publish(b, c, expiration="abc")),
     ("406 PRECONDITION_FAILED - invalid expiration ' 5': no_integer", lambda b, c: _publish(b, c, expiration=" 5")),
     ("406 PRECONDITION_FAILED - invalid expiration '-5': {value_negative,-5}",
