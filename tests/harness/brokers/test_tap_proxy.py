@@ -40,6 +40,15 @@ def tap(request: pytest.FixtureRequest, server: Any, history: History) -> Iterat
         yield tap
 
 
+def is_reset(port: int) -> bool:
+    """Connect and answer whether the connection is reset, which may happen before connecting has returned."""
+    try:
+        with connect(port) as client:
+            return client.recv(1) != b""
+    except ConnectionResetError:
+        return True
+
+
 HOSTILE = [
     b"\x00" * 100,
     b"GET / HTTP/1.1\r\nHost: broker\r\n\r\n",
@@ -144,8 +153,7 @@ def test_refused_connections_are_reset_and_recorded(tap: Tap, history: History, 
         until(lambda: len(history.of("connected")) == 1)
         tap.refuse()
         for _ in range(3):
-            with connect(tap.port) as client, pytest.raises(ConnectionResetError):
-                client.recv(1)
+            assert is_reset(tap.port)
         assert [record.kind for record in history] == ["connected", "refused", "refused", "refused"]
         tap.refuse(False)
         with connect(tap.port):
@@ -158,8 +166,8 @@ def test_an_unreachable_broker_refuses(history: History) -> None:
     """Where no broker listens, the tap turns clients away and records it."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         tap = _tap_before(listener, history)
-    with tap, connect(tap.port) as client, pytest.raises(ConnectionResetError):
-        client.recv(1)
+    with tap:
+        assert is_reset(tap.port)
     assert [record.kind for record in history] == ["refused"]
 
 

@@ -238,6 +238,13 @@ def test_replies_are_matched_in_order() -> None:
     assert world.kinds() == ["delivered"]
 
 
+def test_pushes_answer_no_command() -> None:
+    """A push that nobody subscribed to, such as an invalidation, does not shift the replies."""
+    world = Conversation()
+    world.connection(*TAKEN[:1], answered(b">2\r\n+invalidate\r\n_\r\n", DELIVERY))
+    assert world.kinds() == ["delivered"]
+
+
 def test_subscriptions_of_resp2_answer_no_command() -> None:
     """Messages of RESP2 subscriptions, which look like arrays, do not shift the replies."""
     world = Conversation()
