@@ -44,9 +44,10 @@ def is_reset(port: int) -> bool:
     """Connect and answer whether the connection is reset, which may happen before connecting has returned."""
     try:
         with connect(port) as client:
-            return client.recv(1) != b""
+            client.recv(1)
     except ConnectionResetError:
         return True
+    return False
 
 
 HOSTILE = [
