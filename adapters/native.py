@@ -20,7 +20,11 @@ ERRORS: Mapping[str, type[Exception]] = {
 }
 
 
-def native(value: Any, signature: Callable[[Signature], Any]) -> Any:
+def _keep(signature: Signature) -> Signature:
+    return signature
+
+
+def native(value: Any, signature: Callable[[Signature], Any] = _keep) -> Any:
     """Answer ``value`` with every ``ErrorClass`` as a class and every ``Signature`` made by ``signature``.
 
     Raises:

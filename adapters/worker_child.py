@@ -2,12 +2,14 @@
 
 The adapter writes two messages of the protocol on the worker's standard input, a ``begin`` and a
 ``start_worker``, and keeps it open: when it ends, so does the worker, at once.  Events go to the original standard
-output as lines of the protocol, everything else to standard error.
+output as lines of the protocol, everything else to standard error.  The process leads a group of its own, which holds
+its pool and ends with it.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,10 +19,7 @@ from celeriac.conformance import envelopes
 from celeriac.conformance.adapter import Event, Scenario, WorkerSpec
 from celeriac.conformance.serving import Channel, private_stdin, private_stdout
 
-__all__ = ["ORPHANED", "Orders", "orders"]
-
-#: The exit code of a worker whose adapter has gone away.
-ORPHANED = 71
+__all__ = ["Orders", "orders"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,4 +55,6 @@ def _read(source: BinaryIO, expected: str) -> dict[str, Any]:
 def _die_with_parent(source: BinaryIO) -> None:
     while source.read(1):
         pass
-    os._exit(ORPHANED)
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)

@@ -16,11 +16,10 @@ from celeriac.conformance.adapter import Answer, Broken, Event, Ok, Raised, Scen
 
 __all__ = ["WorkerProcess"]
 
-#: How each way to stop a worker is told to its process.
+#: How each way to stop a worker is told to its main process; a kill is for the whole group.
 _SIGNALS: Mapping[str, signal.Signals] = {
     "warm": signal.SIGTERM,
     "cold": signal.SIGQUIT,
-    "kill": signal.SIGKILL,
 }
 
 _TAIL = 16 * 1024  # bytes of standard error that are kept
@@ -55,7 +54,12 @@ class WorkerProcess:
         self._asked_to_stop = False
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=pipe, env={**os.environ, **(env or {})}
+            command,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            env={**os.environ, **(env or {})},
+            start_new_session=True,
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -85,12 +89,14 @@ class WorkerProcess:
     def stop(self, how: Literal["warm", "cold", "kill"], timeout: float) -> Answer:
         """Stop the worker; one that has not ended ``timeout`` seconds later is killed, and the answer is Raised."""
         self._asked_to_stop = True
-        with suppress(ProcessLookupError):
+        if how == "kill":
+            self._kill()
+        else:
             self._process.send_signal(_SIGNALS[how])
         self._ending.join(timeout)
         if not self._ending.is_alive():
             return Ok({"exit_code": self._process.returncode})
-        self._process.kill()
+        self._kill()
         self._ending.join(timeout)
         if self._ending.is_alive():
             return Broken(f"worker {self._name!r} (process {self._process.pid}) survives SIGKILL")
@@ -116,7 +122,7 @@ class WorkerProcess:
                 event = envelopes.event_from_json(envelopes.parse(line))
             except ValueError as error:
                 self._tail += f"\n{error}".encode()
-                self._process.kill()
+                self._kill()
                 return
             self._emit(event)
             if event.kind == "ready":
@@ -128,9 +134,16 @@ class WorkerProcess:
             self._tail += line
             del self._tail[:-_TAIL]
 
+    def _kill(self) -> None:
+        """Kill the worker and its pool."""
+        if self._process.returncode is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+
     def _report_end(self) -> None:
-        code = self._process.wait()
+        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
         moment = time.time()
+        self._kill()  # what is left of its pool, while the group cannot yet be anybody else's
+        code = self._process.wait()
         for thread in self._readers:
             thread.join()
         self._release()

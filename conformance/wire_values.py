@@ -44,6 +44,10 @@ def _seconds(value: timedelta) -> list[int]:
     return [value.days, value.seconds, value.microseconds]
 
 
+def _parts(value: complex) -> list[float]:
+    return [value.real, value.imag]
+
+
 def _signature(value: Signature) -> dict[str, Any]:
     return {
         "task": value.task,
@@ -69,6 +73,7 @@ _TAGS = (
     _Tag("decimal", Decimal, str, Decimal),
     _Tag("uuid", UUID, str, UUID),
     _Tag("float", float, repr, float),
+    _Tag("complex", complex, _parts, lambda v: complex(*v)),
     _Tag("tuple", tuple, list, tuple),
     _Tag("set", set, list, set),
     _Tag("signature", Signature, _signature, lambda v: Signature(**v)),

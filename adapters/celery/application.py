@@ -10,6 +10,7 @@ from typing import Any
 import celery
 from celery.exceptions import Ignore, Reject, Retry
 
+from celeriac.adapters.native import native
 from celeriac.adapters.probes import Native, Reporter, probes
 from celeriac.conformance.adapter import Scenario
 
@@ -41,13 +42,14 @@ def application(
     """Answer the app of a scenario.
 
     Args:
-        scenario: its settings are given to Celery as they are.
+        scenario: its settings are given to Celery as they are, with native error classes.
         reporter: what the probe tasks report through.
         broker_url: another way to the same broker, for a worker.
         settings: further settings, which win.
     """
     app = celery.Celery(scenario.id, broker=broker_url or scenario.broker_url, backend=scenario.backend_url)
-    app.conf.update({**QUIET, "task_default_queue": scenario.queue, **scenario.settings, **(settings or {})})
+    given = native({**scenario.settings, **(settings or {})})
+    app.conf.update({**QUIET, "task_default_queue": scenario.queue, **given})
     for name, probe in probes(NATIVE, reporter).items():
         attributes = scenario.task_attributes.get(name, {})
         # a shared task would also become a task of the next scenario's app, and win over its own

@@ -1,8 +1,8 @@
 """A real ``celery worker`` that reports itself; started by the driver.
 
-It has a pool of one process, as Celery deploys it, and none of the chatter between workers (gossip, mingle, heartbeats, remote control), which no
-requirement speaks of and every wire record would show.  A signal wakes its event loop, which by itself would notice
-a request to stop only at the end of a wait of up to ten seconds.
+It has a pool of one process, as Celery deploys it, and none of the chatter between workers (gossip, mingle,
+heartbeats, remote control), which no requirement speaks of and every wire record would show.  A signal wakes its event
+loop, which by itself would notice a request to stop only at the end of a wait of up to ten seconds.
 """
 
 from __future__ import annotations

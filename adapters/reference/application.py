@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from celeriac.adapters.native import native
 from celeriac.adapters.probes import Native, Reporter, probes
 from celeriac.conformance.adapter import Event, Scenario
 from celeriac.reference import App
@@ -19,20 +20,15 @@ def application(
     """Answer the application of a scenario; it has no tasks yet.
 
     Args:
-        scenario: its settings and its clock are given to the reference as they are.
+        scenario: its settings, with native error classes, and its clock are given to the reference as they are.
         broker_url: another way to the same broker, for a worker.
         settings: further settings, which win.
 
     Raises:
         TypeError: a setting is unknown.
     """
-    return App(
-        scenario.id,
-        broker_url or scenario.broker_url,
-        scenario.backend_url,
-        scenario.clock,
-        **{"task_default_queue": scenario.queue, **scenario.settings, **(settings or {})},
-    )
+    given = native({"task_default_queue": scenario.queue, **scenario.settings, **(settings or {})})
+    return App(scenario.id, broker_url or scenario.broker_url, scenario.backend_url, scenario.clock, **given)
 
 
 def reporter(app: App, worker: str, emit: Callable[[Event], None]) -> Reporter:

@@ -185,13 +185,14 @@ def test_dead_broker_is_a_connection_error(stage: Any) -> None:
     assert answer.cause in {"ConnectionRefusedError", "redis.exceptions.ConnectionError"}
 
 
-def test_retry_errors_are_native_classes(stage: Any) -> None:
-    """Portable names of error classes arrive in the retry policy as classes."""
-    stage.lose_broker()
-    stage.begin(fresh=True)
+@pytest.mark.parametrize("place", ["option", "setting"])
+def test_retry_errors_are_native_classes(stage: Any, place: str) -> None:
+    """Portable names of error classes arrive in the retry policy as classes, wherever the policy stands."""
     policy = {"max_retries": 0, "retry_errors": (ErrorClass("operational"), ErrorClass("connection"))}
+    stage.lose_broker()
+    stage.begin(fresh=True, settings={"task_publish_retry_policy": policy} if place == "setting" else {})
 
-    answer = stage.call("celeriac.add", 1, 1, retry_policy=policy)
+    answer = stage.call("celeriac.add", 1, 1, **({"retry_policy": policy} if place == "option" else {}))
 
     assert isinstance(answer, Raised)
     assert answer.category == "connection"
@@ -211,7 +212,9 @@ def test_end_stops_the_workers(stage: Any) -> None:
 
 
 def test_task_attributes_are_applied(stage: Any) -> None:
-    """The scenario's attributes are those of the probe task, at the caller and in the worker."""
+    """The scenario's attributes, not an earlier scenario's, are those of the probe task."""
+    stage.begin()
+    stage.adapter.end()
     stage.begin(task_attributes={"celeriac.add": {"ignore_result": True}})
     stage.worker()
 

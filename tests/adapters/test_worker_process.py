@@ -6,7 +6,6 @@ import sys
 import threading
 from typing import Any
 
-from celeriac.adapters.worker_child import ORPHANED
 from celeriac.adapters.worker_process import WorkerProcess
 from celeriac.conformance.adapter import Event, Ok, Raised, Scenario, WorkerSpec
 
@@ -72,6 +71,17 @@ def test_ways_to_stop_are_signals() -> None:
     assert killed.stop("kill", 20) == Ok({"exit_code": -9})
 
 
+def test_pool_of_a_worker_ends_with_it() -> None:
+    """Processes that a worker leaves behind are ended, so that its end can be reported."""
+    deaf_child = "import os\nif os.fork() == 0:\n    signal.signal(15, signal.SIG_IGN)\n"
+    forking = IDLE.replace("while True:", deaf_child + "while True:")
+    worker, recorder = _start(forking)
+    assert worker.wait_ready(20) == Ok()
+
+    assert worker.stop("warm", 20) == Ok({"exit_code": 0})
+    assert recorder.stopped.wait(20)
+
+
 def test_worker_that_does_not_stop_is_killed() -> None:
     """A worker that ignores a request to stop is killed after a while, which the answer says."""
     worker, recorder = _start(STUBBORN)
@@ -125,4 +135,4 @@ def test_orphaned_worker_ends_itself() -> None:
     worker._stdin.close()
 
     assert recorder.stopped.wait(20)
-    assert recorder.events[-1].data["exit_code"] == ORPHANED
+    assert recorder.events[-1].data["exit_code"] == -9
