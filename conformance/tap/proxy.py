@@ -93,6 +93,7 @@ class Tap:
         self.port = 0
         self.garbled: list[Garbled] = []
         self._refusing = False
+        self._drops = 0
         self._server: asyncio.Server | None = None
         self._relays: set[_Relay] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -118,7 +119,10 @@ class Tap:
         self._refusing = yes
 
     def drop(self) -> None:
-        """Cut every open connection on both sides; all of them are in the history when this returns."""
+        """Cut every open connection on both sides; all of them are in the history when this returns.
+
+        A connection whose broker side is not open yet is refused.
+        """
         _loop.run(self._cut())
 
     def __enter__(self) -> Self:
@@ -157,6 +161,7 @@ class Tap:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _cut(self) -> None:
+        self._drops += 1
         for relay in tuple(self._relays):
             relay.cut()
 
@@ -169,7 +174,11 @@ class Tap:
             await self._serve(reader, writer)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        drops = self._drops
         broker = None if self._refusing else await self._reach_broker()
+        if broker is not None and (self._refusing or drops != self._drops):  # meanwhile
+            _reset(broker[1])
+            broker = None
         if broker is None:
             self.record("refused")
             _reset(writer)

@@ -175,7 +175,7 @@ def test_an_unreachable_broker_refuses(history: History) -> None:
 def test_dropping_cuts_both_sides(tap: Tap, server: Any, history: History, until: Until) -> None:
     """A drop resets the client, ends the broker's side and is in the history when it returns."""
     with connect(tap.port) as client:
-        until(lambda: len(server.clients) == 1)
+        until(lambda: len(history.of("connected")) == 1)
         tap.drop()
         assert len(history.of("disconnected")) == 1
         with pytest.raises(ConnectionResetError):
