@@ -139,8 +139,7 @@ class Consuming(Flow):
             raise ConnectionError_(540, "requeue=false")
         deliveries = list(channel.unacked.values())
         channel.unacked.clear()
-        self._requeue(self._release(channel, deliveries), "recover")
-        self._serve_freed(channel, deliveries)
+        self._settle(channel, Settlement(deliveries, "recover"))
 
     def _consumer(self, channel: Channel, queue: Queue, tag: str, arguments: Arguments) -> Consumer:
         place = where("queue", queue.name, self.vhost)
@@ -200,17 +199,23 @@ class Consuming(Flow):
             channel.tx.settlements.append(settlement)
 
     def _settle(self, channel: Channel, settlement: Settlement) -> None:
-        deliveries = settlement.deliveries
-        current = self._release(channel, deliveries)
-        for delivery in deliveries:
-            self._record_settlement(channel, delivery, settlement.outcome)
-        if settlement.outcome == "requeue":
-            self._requeue(current, "requeued by the consumer")
-        elif settlement.outcome == "reject":
-            for delivery in current:
+        """Settle consumer by consumer, as RabbitMQ does: what one gives back may go out before the next is heard."""
+        for deliveries in _by_consumer(settlement.deliveries):
+            current = self._release(channel, deliveries)
+            for delivery in deliveries:
+                self._record_settlement(channel, delivery, settlement.outcome)
+            self._dispose(current, settlement.outcome)
+            self._serve_freed(channel, deliveries)
+
+    def _dispose(self, deliveries: list[Delivery], outcome: str) -> None:
+        if outcome == "requeue":
+            self._requeue(deliveries, "requeued by the consumer")
+        elif outcome == "recover":
+            self._requeue(deliveries, "recover")
+        elif outcome == "reject":
+            for delivery in deliveries:
                 if not delivery.queue.deleted:
                     self._bury(delivery.queue, delivery.item.message, "rejected")
-        self._serve_freed(channel, deliveries)
 
     def _record_settlement(self, channel: Channel, delivery: Delivery, outcome: str) -> None:
         data = {
@@ -222,7 +227,7 @@ class Consuming(Flow):
         }
         if outcome == "ack":
             self._record("ack", channel.session, **data)
-        else:
+        elif outcome != "recover":
             self._record("reject", channel.session, requeue=outcome == "requeue", **data)
 
     @staticmethod
@@ -249,3 +254,14 @@ class Consuming(Flow):
     def _serve_channel(self, channel: Channel) -> None:
         for queue in dict.fromkeys(consumer.queue for consumer in channel.consumers.values()):
             self._settle_queue(queue)
+
+
+def _by_consumer(deliveries: list[Delivery]) -> list[list[Delivery]]:
+    """Group deliveries by queue and consumer, in the order of their names; those of basic.get come first."""
+    if len(deliveries) == 1:
+        return [deliveries]
+    groups: dict[tuple[str, str], list[Delivery]] = {}
+    for delivery in deliveries:
+        tag = "" if delivery.consumer is None else delivery.consumer.tag
+        groups.setdefault((delivery.queue.name, tag), []).append(delivery)
+    return [groups[key] for key in sorted(groups)]

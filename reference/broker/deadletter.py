@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from celeriac.reference.broker.messages import Message, Rewrite
 from celeriac.reference.broker.model import Queue
+from celeriac.reference.broker.routing import copies
 
 __all__ = ["Reason", "buried", "in_cycle"]
 
@@ -39,6 +40,7 @@ def buried(message: Message, queue: Queue, reason: Reason, now: datetime, *, las
         properties=message.properties,
         body=message.body,
         rewrite=Rewrite(headers, keep_expiration=False),
+        blind_copies=message.blind_copies if key is None else (),
     )
 
 
@@ -74,14 +76,13 @@ def _with_death(
 
 
 def _death(message: Message, queue: str, reason: Reason, now: datetime) -> dict[str, Any]:
-    copies = message.headers.get("CC", ())
     death: dict[str, Any] = {
         "count": 1,
         "reason": reason,
         "queue": queue,
         "time": now.replace(microsecond=0),
         "exchange": message.exchange,
-        "routing-keys": [message.routing_key, *(key for key in copies if isinstance(key, str))],
+        "routing-keys": [message.routing_key, *copies(message.headers, "CC")],
     }
     if message.expiration is None:
         return death

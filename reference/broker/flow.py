@@ -12,10 +12,10 @@ from collections.abc import Iterable
 
 from celeriac.reference.broker.deadletter import Reason, buried, in_cycle
 from celeriac.reference.broker.effects import Deliver
-from celeriac.reference.broker.messages import Arguments, Message, QueuedMessage
+from celeriac.reference.broker.messages import Message, QueuedMessage
 from celeriac.reference.broker.model import Channel, Consumer, Delivery, Queue
 from celeriac.reference.broker.queues import Queues
-from celeriac.reference.broker.routing import route, routing_keys
+from celeriac.reference.broker.routing import copies, route
 from celeriac.reference.broker.timers import TOLERANCE, Timer
 
 __all__ = ["Flow"]
@@ -165,7 +165,7 @@ class Flow(Queues):
             return
         now = self.clock.now()
         dead = buried(message, queue, reason, now, last_death=self.dialect.last_death)
-        routed = self._route(exchange.name, dead.routing_key, dead.headers)
+        routed = self._route(dead)
         targets = [target for target in routed if not in_cycle(dead, reason, target)]
         self._record(
             "dead",
@@ -180,13 +180,14 @@ class Flow(Queues):
         for target in targets:
             self._enqueue(target, dead)
 
-    def _route(self, exchange: str, routing_key: str, headers: Arguments) -> list[Queue]:
-        """Answer the queues that an exchange, the keys and the headers of a message lead to."""
-        if not exchange and not headers:
-            queue = self.queues.get(routing_key)
+    def _route(self, message: Message) -> list[Queue]:
+        """Answer the queues that the exchange, the keys and the headers of a message lead to."""
+        headers = message.headers
+        if not message.exchange and not headers and not message.blind_copies:
+            queue = self.queues.get(message.routing_key)
             return [] if queue is None else [queue]
-        keys = routing_keys(routing_key, headers)
-        return route(self.exchanges, self.queues, self.exchanges[exchange], keys, headers)
+        keys = [message.routing_key, *copies(headers, "CC"), *message.blind_copies]
+        return route(self.exchanges, self.queues, self.exchanges[message.exchange], keys, headers)
 
 
 def _head_deadline(queue: Queue) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,7 @@ class Message:
         properties: as published.
         body: as published.
         rewrite: None, or what replaces part of ``properties`` on the wire.
+        blind_copies: further routing keys that consumers do not see.
     """
 
     id: int
@@ -67,6 +68,7 @@ class Message:
     properties: Properties
     body: bytes
     rewrite: Rewrite | None = None
+    blind_copies: Sequence[str] = ()
 
     @property
     def headers(self) -> Arguments:

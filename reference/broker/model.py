@@ -217,10 +217,10 @@ class Transaction:
 
 @dataclass(slots=True)
 class Settlement:
-    """What a client said about some deliveries."""
+    """What a client said about some deliveries, oldest first."""
 
     deliveries: list[Delivery]
-    outcome: Literal["ack", "requeue", "reject"]
+    outcome: Literal["ack", "requeue", "reject", "recover"]
 
 
 def _nothing() -> None:

@@ -11,10 +11,10 @@ from celeriac.reference.broker.effects import Confirm, Return
 from celeriac.reference.broker.errors import ChannelError
 from celeriac.reference.broker.messages import Arguments, Message, Properties, Rewrite
 from celeriac.reference.broker.model import Channel, Delivery, Queue, Transaction
+from celeriac.reference.broker.routing import copies
 
 __all__ = ["Publishing"]
 
-_NO_HEADERS: Arguments = {}
 _INTEGER = re.compile(r"[+-]?\d+", re.ASCII)
 
 
@@ -54,9 +54,12 @@ class Publishing(Consuming):
             _check_user(properties.user_id, channel.session.user)
         if properties.expiration is not None:
             _check_expiration(properties.expiration)
-        rewrite = None if properties.headers is None else _without_blind_copies(properties.headers)
-        message = Message(self._count("message"), exchange, routing_key, properties, body, rewrite)
-        queues = self._route(exchange, routing_key, properties.headers or _NO_HEADERS)
+        if properties.headers is not None:
+            _check_copies(properties.headers)
+        message = Message(self._count("message"), exchange, routing_key, properties, body)
+        if properties.headers is not None and "BCC" in properties.headers:
+            _hide_blind_copies(message, properties.headers)
+        queues = self._route(message)
         tag = 0
         if channel.confirming:
             channel.published = tag = channel.published + 1
@@ -215,12 +218,13 @@ def _check_expiration(expiration: str) -> None:
     raise ChannelError(406, f"invalid expiration '{expiration}': {problem}")
 
 
-def _without_blind_copies(headers: Arguments) -> Rewrite | None:
-    """Answer the header table without BCC, None when there is nothing to leave out."""
+def _check_copies(headers: Arguments) -> None:
     for name in ("CC", "BCC"):
         if name in headers and not isinstance(headers[name], list):
             problem = f'{{unacceptable_type_in_header,"{name}",{type_name(headers[name])}}}'
             raise ChannelError(406, f"invalid message: {problem}")
-    if "BCC" not in headers:
-        return None
-    return Rewrite({name: value for name, value in headers.items() if name != "BCC"})
+
+
+def _hide_blind_copies(message: Message, headers: Arguments) -> None:
+    message.blind_copies = copies(headers, "BCC")
+    message.rewrite = Rewrite({name: value for name, value in headers.items() if name != "BCC"})

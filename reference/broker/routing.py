@@ -6,12 +6,12 @@ Everything here is a pure function of the topology, the routing keys and the hea
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from celeriac.reference.broker.messages import Arguments
 from celeriac.reference.broker.model import Binding, Exchange, Queue
 
-__all__ = ["EXCHANGE_TYPES", "headers_match", "route", "routing_keys", "topic_matches"]
+__all__ = ["EXCHANGE_TYPES", "copies", "headers_match", "route", "topic_matches"]
 
 
 def topic_matches(pattern: str, key: str) -> bool:
@@ -61,12 +61,9 @@ EXCHANGE_TYPES: Mapping[str, Match] = {
 }
 
 
-def routing_keys(routing_key: str, headers: Arguments) -> list[str]:
-    """Answer the key and those of the CC and BCC headers."""
-    keys = [routing_key]
-    for name in ("CC", "BCC"):
-        keys.extend(key for key in headers.get(name, ()) if isinstance(key, str))
-    return keys
+def copies(headers: Arguments, name: Literal["CC", "BCC"]) -> list[str]:
+    """Answer the routing keys in a CC or BCC header."""
+    return [key for key in headers.get(name, ()) if isinstance(key, str)]
 
 
 def route(

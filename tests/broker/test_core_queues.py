@@ -179,6 +179,40 @@ def test_a_dead_letter_tells_its_story() -> None:
     assert (dead.id, dead.routing_key, dead.expiration) == (1, "grave", None)
 
 
+def test_a_dead_letter_keeps_its_keys_or_gets_the_queues_own() -> None:
+    """Without a dead letter routing key all keys stay, the blind ones too; with one, only that counts."""
+    world = World()
+    for name in ("copy", "blind", "kept", "moved"):
+        world.declare(name)
+        world.broker.declare_exchange(world.channel, "dlx", "direct")
+        world.broker.bind_queue(world.channel, name, "dlx", name)
+    arguments = {"x-dead-letter-exchange": "dlx"}
+    world.declare("keeps", {**arguments, "x-message-ttl": 10})
+    world.declare("moves", {**arguments, "x-message-ttl": 10, "x-dead-letter-routing-key": "moved"})
+    for name in ("keeps", "moves"):
+        world.publish(name, name, headers={"CC": ["copy"], "BCC": ["blind"]})
+    for name in ("copy", "blind"):
+        world.broker.purge_queue(world.channel, name)
+    world.clock.advance(1)
+    found = {name: world.ready(name) for name in ("copy", "blind", "moved")}
+    assert found == {"copy": ["keeps"], "blind": ["keeps"], "moved": ["moves"]}
+
+
+def test_several_consumers_give_back_one_after_the_other() -> None:
+    """What a multiple nack returns for one consumer goes out again before the next consumer's messages are back."""
+    world = World()
+    world.declare("q")
+    world.broker.qos(world.channel, 2)
+    for tag in ("a", "b"):
+        world.broker.consume(world.channel, "q", tag)
+    world.publish("q", *"0123")
+    world.session.take()
+    world.broker.nack(world.channel, 0, multiple=True)
+    effects = [effect for effect in world.session.take() if isinstance(effect, Deliver)]
+    order = [(effect.consumer_tag, effect.message.body) for effect in effects]
+    assert order == [("a", b"0"), ("a", b"2"), ("b", b"1"), ("b", b"3")]
+
+
 def test_a_second_death_for_the_same_reason_is_counted() -> None:
     """Deaths in the same queue for the same reason share an entry, the latest in front."""
     world = World()
