@@ -21,14 +21,16 @@ logger = logging.getLogger(__name__)
 def send_callbacks(app: App, context: Context, value: Any) -> None:
     """Send the callbacks in order, each with ``value`` in front, then the next task of the chain.
 
+    Their results go where the parent's go: that is where somebody waits.
+
     Raises:
         kombu.exceptions.OperationalError: one could not be sent.
     """
     for callback in context.callbacks:
-        _known(callback, app).apply_async((value,))
+        _send(_known(callback, app), context, value)
     if context.chain:
         *rest, following = context.chain
-        _known(following, app).apply_async((value,), chain=rest or None)
+        _send(_known(following, app), context, value, chain=rest or None)
 
 
 def call_errbacks(app: App, context: Context, error: BaseException, traceback: str) -> None:
@@ -52,6 +54,11 @@ def is_called_directly(task: Task) -> bool:
     kinds = [parameter.kind for parameter in inspect.signature(task.run).parameters.values()]
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return inspect.Parameter.VAR_POSITIONAL in kinds or sum(kind in positional for kind in kinds) > 1
+
+
+def _send(signature: Signature, context: Context, value: Any, **options: Any) -> None:
+    reply_to = signature.options.get("reply_to") or context.reply_to
+    signature.apply_async((value,), reply_to=reply_to, **options)
 
 
 def _call_here(
