@@ -103,14 +103,15 @@ class EventLog(list[Event]):
         return lambda: self._subscribers.remove(subscriber)
 
     def record(self, kind: str, session: int | None, data: Mapping[str, Any]) -> None:
-        """Append an event."""
+        """Append an event and tell the subscribers; without either it is only counted."""
         if not (self._keep or self._subscribers):
             self._count += 1
             return
-        event = _EVENT(Event, (self._count, self._now().timestamp(), kind, session, data))
-        self._count += 1
+        seq, self._count = self._count, self._count + 1
+        if not (self._keep or self._subscribers):
+            return
+        event = _EVENT(Event, (seq, self._now().timestamp(), kind, session, data))
         if self._keep:
             self.append(event)
-        if self._subscribers:
-            for subscriber in tuple(self._subscribers):
-                subscriber(event)
+        for subscriber in tuple(self._subscribers):
+            subscriber(event)
