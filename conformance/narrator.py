@@ -52,6 +52,8 @@ class Narrator:
 
     def stage(self, flavour: str, stages: Stages) -> None:
         """Tell what the next checks play on, or why they cannot."""
+        if flavour != self._run.options.flavours[0]:
+            self._say([""])
         try:
             stage = stages.current()
         except (Unavailable, HarnessError) as error:

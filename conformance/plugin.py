@@ -183,7 +183,7 @@ class Conformance:
         self.run.planned = [
             self._checks[item.nodeid] for item in session.items if item.nodeid in self._checks
         ]
-        if self.config.option.collectonly:
+        if self.config.option.collectonly or not self._accepted:
             return
         narrowed = any("::" in arg or arg.endswith(".py") for arg in self.config.args)
         self.run.survey(whole=not narrowed and not self.run.complaints)

@@ -32,6 +32,9 @@ class QuietReporter(TerminalReporter):  # type: ignore[misc] # final for typing 
         category, *_ = self.config.hook.pytest_report_teststatus(report=report, config=self.config)
         self._add_stats(category, [report])
 
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """Say nothing of progress (older versions of pytest do so here)."""
+
     def summary_failures(self) -> None:
         """Leave the failures to the run."""
 

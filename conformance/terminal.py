@@ -87,11 +87,11 @@ def failure(result: RequirementResult, reproduce: Callable[[str, str], str]) -> 
         f"{result.verdict.upper()}  {requirement.id}  {requirement.level}  {requirement.role}",
         *_wrap(requirement.sentence, "  ", "  "),
     ]
-    for check, outcome in result.checks:
-        if outcome.verdict == result.verdict:
-            command = reproduce(requirement.id, check.flavour)
-            lines += [*_outcome(check, outcome), f"  reproduce  {command}"]
-    return lines
+    found = [(check, outcome) for check, outcome in result.checks if outcome.verdict == result.verdict]
+    for check, outcome in found:
+        lines += _outcome(check, outcome)
+    flavours = dict.fromkeys(check.flavour for check, _ in found)
+    return [*lines, *(f"  reproduce  {reproduce(requirement.id, flavour)}" for flavour in flavours)]
 
 
 def alike(results: Sequence[RequirementResult]) -> list[tuple[RequirementResult, list[str]]]:
@@ -114,7 +114,7 @@ def totals(
 
 
 def _outcome(check: CheckResult, outcome: Outcome) -> list[str]:
-    lines = []
+    lines = field("check", f"{check.id} on {check.flavour}")
     if outcome.judgement is not None:
         lines += field("expected", outcome.judgement.expected)
         lines += field("observed", outcome.judgement.observed)
@@ -125,7 +125,7 @@ def _outcome(check: CheckResult, outcome: Outcome) -> list[str]:
     detail = outcome.detail.strip().splitlines()
     for number, line in enumerate(detail[-DETAIL_LINES:]):
         lines.append(f"  {'' if number else 'detail':<10} {line}"[: 2 * WIDTH].rstrip())
-    return [*lines, *field("check", f"{check.id} on {check.flavour}")]
+    return lines
 
 
 def field(name: str, text: str) -> list[str]:

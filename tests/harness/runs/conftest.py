@@ -17,7 +17,7 @@ import pytest
 from celeriac.conformance.adapter import Adapter, Answer, Broken, Scenario
 from celeriac.conformance.history import History
 from celeriac.conformance.providers import LINKS, BrokerInfo, Unavailable
-from celeriac.conformance.strategies import examples
+from celeriac.conformance.strategies import configure, examples
 
 CLAIM = """
 name = "scripted"
@@ -206,8 +206,14 @@ class Suite:
     def run(self, *words: str, absent: tuple[str, ...] = (), adapter: str | None = None) -> Finished:
         """Run the checks and answer what came of it."""
         chosen = () if adapter == "" else (f"--adapter={adapter or self.adapter}",)
-        isolated = ("-c", str(self.folder / "pytest.ini"), "-p", "no:cacheprovider", "-p", "no:randomly")
-        command = [*isolated, *LOAD, *chosen, f"--report-dir={self.folder / 'out'}", *words]
+        command = [
+            "-c",
+            str(self.folder / "pytest.ini"),
+            *LOAD,
+            *chosen,
+            f"--report-dir={self.folder / 'out'}",
+            *words,
+        ]
         if not any(word.startswith(str(self.folder)) for word in words):
             command.append(str(self.folder))
         self.capture.readouterr()
@@ -216,13 +222,22 @@ class Suite:
         return Finished(status, text.out, text.err, self.folder / "out")
 
 
-LOAD = ("-p", "celeriac.conformance.plugin", "--import-mode=importlib", "--strict-markers")
+#: The plugin alone, and none of pytest's that collect garbage again and again.
+LOAD = (
+    *("-p", "celeriac.conformance.plugin", "--import-mode=importlib", "--strict-markers"),
+    *(
+        word
+        for name in ("cacheprovider", "unraisableexception", "threadexception")
+        for word in ("-p", f"no:{name}")
+    ),
+)
 
 
 @pytest.fixture
 def suite(tmp_path: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Suite]:
     """Give a test an adapter that accepts everything, and no checks yet."""
     monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.chdir(tmp_path)
     module = f"scripted_{uuid.uuid4().hex}"
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
@@ -231,3 +246,4 @@ def suite(tmp_path: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch) -> Iterat
     with monkeypatch.context() as patch:
         patch.syspath_prepend(str(tmp_path))
         yield Suite(tmp_path, module, capfd)
+    configure(explore=False)

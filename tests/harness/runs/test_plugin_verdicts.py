@@ -220,3 +220,51 @@ def test_verbose_has_a_line_per_requirement(suite: Any) -> None:
     finished = suite.run("-v")
     assert "     EXP-001  MUST    pass" in finished.out
     assert "     EXP-002  MUST    not-run         no check" in finished.out
+
+
+def test_explore_tries_more_and_says_so(suite: Any) -> None:
+    """--explore tries ten times the examples, and its reproduce command explores, too."""
+    suite.checks("""
+        from hypothesis import strategies as st
+
+        @check("OPT-001")
+        def test_many(world):
+            seen = []
+            @world.for_all(st.integers())
+            def _(number): seen.append(number)
+            print("examples:", len(seen))
+            raise Violation("OPT-001", Judgement("fail", "a", "b"))
+    """)
+    plain, exploring = suite.run("-s"), suite.run("-s", "--explore")
+    assert "examples: 3\n" in plain.out
+    assert "examples: 30\n" in exploring.out
+    assert "--explore --requirement=OPT-001" in exploring.out
+    assert "--explore" not in plain.out
+
+
+def test_two_failing_checks_share_one_command(suite: Any) -> None:
+    """Two checks of one requirement are shown one after the other, with one command for both."""
+    suite.checks("""
+        @check("OPT-001")
+        def test_1(world): raise Violation("OPT-001", Judgement("fail", "a", "b"))
+        @check("OPT-001")
+        def test_2(world): raise Violation("OPT-001", Judgement("fail", "c", "d"))
+    """)
+    out = suite.run().out
+    assert out.count("FAIL  OPT-001") == out.count("  reproduce  ") == 1
+    assert (
+        out.index("::test_1 on embedded")
+        < out.index("observed   b")
+        < out.index("::test_2 on")
+        < out.index("observed   d")
+    )
+
+
+def test_collect_only_needs_no_adapter(suite: Any) -> None:
+    """--collect-only lists the checks, with or without an adapter, and writes no report."""
+    suite.checks('@check("OPT-001")\ndef test_1(world): pass\n')
+    for adapter in (None, ""):
+        finished = suite.run("--collect-only", "-q", adapter=adapter)
+        assert finished.status == 0
+        assert "::test_1" in finished.out
+        assert not finished.folder.exists()
