@@ -257,21 +257,16 @@ class Machine(RuleBasedStateMachine):
                 assert (effect.code, effect.class_id, effect.method_id) == (406, 0, 0)
 
 
-def play(machine: type[Machine], programs: int, steps: int, **options: Any) -> None:
-    """Run random programs; the first failure ends it."""
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=programs,
-            stateful_step_count=steps,
-            derandomize=True,
-            database=None,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            report_multiple_bugs=False,
-            **options,
-        ),
-    )
+def play(machine: type[Machine], programs: int, **options: Any) -> None:
+    """Run random programs of up to 60 steps; the first failure ends it."""
+    always: dict[str, Any] = {
+        "derandomize": True,
+        "database": None,
+        "deadline": None,
+        "report_multiple_bugs": False,
+    }
+    chosen = settings(max_examples=programs, stateful_step_count=60, **always, **options)
+    run_state_machine_as_test(machine, settings=settings(chosen, suppress_health_check=list(HealthCheck)))
 
 
 VARIANTS = [
@@ -285,7 +280,7 @@ VARIANTS = [
 @pytest.mark.parametrize(("dialect", "plain"), VARIANTS)
 def test_every_invariant_holds_after_every_step(dialect: str, plain: str) -> None:
     """Whatever clients do, and however leases end, the broker keeps the invariants of its study."""
-    play(type("Variant", (Machine,), {"dialect": dialect, "plain": plain}), programs=60, steps=60)
+    play(type("Variant", (Machine,), {"dialect": dialect, "plain": plain}), programs=60)
 
 
 class RequeuesAtTail(Broker):
@@ -310,20 +305,16 @@ class GivesOneTooMany(Broker):
 class ForgetsSharedLimit(Broker):
     """The channel's prefetch is accepted and ignored."""
 
-    def qos(
-        self, channel: Channel, prefetch_count: int, *, shared: bool = False, prefetch_size: int = 0
-    ) -> None:
-        super().qos(channel, prefetch_count, shared=shared, prefetch_size=prefetch_size)
+    def qos(self, channel: Channel, prefetch_count: int, **how: Any) -> None:
+        super().qos(channel, prefetch_count, **how)
         channel.shared_prefetch = 0
 
 
 class NeverSaysRedelivered(Broker):
     """The redelivered flag stays false."""
 
-    def _hand_out(
-        self, channel: Channel, queue: Queue, item: QueuedMessage, consumer: Consumer | None, *, no_ack: bool
-    ) -> int:
-        tag = super()._hand_out(channel, queue, item, consumer, no_ack=no_ack)
+    def _hand_out(self, channel: Channel, queue: Queue, item: QueuedMessage, *who: Any, **how: Any) -> int:
+        tag = super()._hand_out(channel, queue, item, *who, **how)
         item.redelivered = False
         return tag
 
@@ -331,11 +322,9 @@ class NeverSaysRedelivered(Broker):
 class SkipsTags(Broker):
     """Delivery tags have gaps."""
 
-    def _hand_out(
-        self, channel: Channel, queue: Queue, item: QueuedMessage, consumer: Consumer | None, *, no_ack: bool
-    ) -> int:
+    def _hand_out(self, channel: Channel, *what: Any, **how: Any) -> int:
         channel.last_tag += channel.last_tag == 3
-        return super()._hand_out(channel, queue, item, consumer, no_ack=no_ack)
+        return super()._hand_out(channel, *what, **how)
 
 
 class SettlesOneMore(Broker):
@@ -457,5 +446,5 @@ def test_a_planted_bug_breaks_its_invariant(broken: type[Broker], number: int) -
     """A broker that is wrong on purpose is caught by the invariant that it breaks."""
     machine = type("Broken", (Machine,), {"broker_class": broken})
     with pytest.raises(AssertionError) as caught:
-        play(machine, programs=100, steps=60, phases=[Phase.generate])
+        play(machine, programs=100, phases=[Phase.generate])
     assert f"({number})" in str(caught.value), INVARIANTS.get(number, "checked by the machine")
