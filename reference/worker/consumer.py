@@ -41,9 +41,13 @@ class Consumer:
         self._prefetch = prefetch
         self._sent_prefetch: int | None = None
         self._inbox: list[Delivery] = []
+        self._unsettled: dict[Any, None] = {}
         self._connection = app.connection()
         self._consumer: Any = None
         self._native: Any = None
+        #: Seconds after which an idle worker on wall time looks whether it was told to stop.  Over Redis every
+        #: tenth idle look makes kombu sweep for expired leases, so it looks less often.
+        self.glance = 0.2 if self._is_amqp else 1.0
         self._errors = (*connection_errors(self._connection), *_closings(self._connection))
 
     @property
@@ -60,6 +64,8 @@ class Consumer:
         with self._guarded():
             channel = connect_once(self._connection)
             channel.auto_decode = False  # bodies stay bytes until their labels are looked at
+            channel.do_restore = False  # or kombu would write what it cannot return to a file
+            self._return_orphans(channel)
             consumer = KombuConsumer(
                 channel, self._queues, on_message=self._arrived, on_decode_error=self._unreadable
             )
@@ -99,6 +105,7 @@ class Consumer:
         """
         with self._guarded():
             message.ack()
+        self._unsettled.pop(message.delivery_tag, None)
 
     def reject(self, message: Any, requeue: bool = False) -> None:
         """Give a delivery back to the broker: to be forgotten, or to be delivered again.
@@ -108,10 +115,12 @@ class Consumer:
         """
         with self._guarded():
             message.reject(requeue=requeue)
+        self._unsettled.pop(message.delivery_tag, None)
 
     def close(self) -> None:
         """Say goodbye; the broker takes back what is not settled."""
         if self._consumer is not None:
+            self._consumer.channel.do_restore = True
             self._consumer = None
             self._connection.release()
 
@@ -123,17 +132,28 @@ class Consumer:
 
     def _drain(self, timeout: float) -> None:
         transport = self._connection.transport
-        while True:
-            try:
-                transport.drain_events(self._native, timeout=timeout)
-            except TimeoutError:
-                return
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                if transport.driver_type == "amqp":
-                    raise
-                # it has been popped from its list, so it cannot come again
-                logger.error("what came from the queue is no message and is dropped: %r", error)
-            timeout = 0.0
+        try:
+            transport.drain_events(self._native, timeout=timeout)
+            while self._is_amqp:
+                transport.drain_events(self._native, timeout=0)
+        except TimeoutError:
+            return
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            if self._is_amqp:
+                raise
+            # it has been popped from its list, so it cannot come again
+            logger.error("what came from the queue is no message and is dropped: %r", error)
+
+    @property
+    def _is_amqp(self) -> bool:
+        return bool(self._connection.transport.driver_type == "amqp")
+
+    def _return_orphans(self, channel: Any) -> None:
+        """Give back what was held when the connection was lost: Redis, unlike AMQP, does not notice by itself."""
+        if not self._is_amqp:
+            for tag in self._unsettled:
+                channel.qos.restore_by_tag(tag)
+        self._unsettled.clear()
 
     def _set_prefetch(self, channel: Any, count: int) -> None:
         # per channel, so that it reaches the consumers that are there already
@@ -141,9 +161,11 @@ class Consumer:
         self._sent_prefetch = count
 
     def _arrived(self, message: Any) -> None:
+        self._unsettled[message.delivery_tag] = None
         self._inbox.append((message, None))
 
     def _unreadable(self, message: Any, error: BaseException) -> None:
+        self._unsettled[message.delivery_tag] = None
         self._inbox.append((message, error))
 
     @contextmanager

@@ -26,6 +26,11 @@ class Schedule:
         return len(self._heap)
 
     @property
+    def has_ready(self) -> bool:
+        """Answer whether something can be executed now."""
+        return bool(self._ready)
+
+    @property
     def next_eta(self) -> datetime | None:
         """Answer the earliest ETA, None when nothing waits."""
         return self._heap[0][0] if self._heap else None

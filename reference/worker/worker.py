@@ -50,9 +50,6 @@ _RECONNECT = RetryPolicy(None, 0, 2, 30)
 #: How many executions a worker remembers, to know a copy when it sees one.
 _MEMORY = 10_000
 
-#: Seconds after which a worker on the wall clock looks whether it was told to stop.
-_GLANCE = 0.2
-
 
 class Worker:
     """Consumes queues and executes tasks.
@@ -123,8 +120,7 @@ class Worker:
         how: Literal["warm", "cold"] = "cold"
         try:
             while self._running:
-                if not self.step():
-                    self._wait()
+                self.step(self._patience())
             how = "warm"
         finally:
             self.stop(how)
@@ -136,13 +132,17 @@ class Worker:
         """Answer whether the worker consumes."""
         return self._consumer.connected
 
-    def step(self) -> bool:
-        """Do what can be done now, at most one task; answer whether anything was done."""
+    def step(self, patience: float = 0.0) -> bool:
+        """Do what can be done now, at most one task; answer whether anything was done.
+
+        Args:
+            patience: seconds to wait for a delivery, if nothing else can be done.
+        """
         if self._stepping or not self._running:
             return False
         self._stepping = True
         try:
-            return self._guarded(self._work if self._consumer.connected else self._connect)
+            return self._guarded(self._work if self._consumer.connected else self._connect, patience)
         finally:
             self._stepping = False
 
@@ -156,25 +156,26 @@ class Worker:
         clock = self.app.clock
         return None if eta is None else clock.monotonic() + (eta - clock.now()).total_seconds()
 
-    def _wait(self) -> None:
+    def _patience(self) -> float:
+        if self._schedule.has_ready:
+            return 0.0
         due = self.next_due()
-        pause = _GLANCE if due is None else min(_GLANCE, max(0.0, due - self.app.clock.monotonic()))
-        if self._consumer.connected:
-            self._guarded(lambda: self._receive(pause))
-        else:
-            self.app.clock.sleep(pause)
+        glance = self._consumer.glance
+        return glance if due is None else min(glance, max(0.0, due - self.app.clock.monotonic()))
 
-    def _guarded(self, action: Callable[[], bool]) -> bool:
+    def _guarded(self, action: Callable[[float], bool], patience: float = 0.0) -> bool:
         try:
-            return action()
+            return action(patience)
         except ConsumerLost as error:
             self._lost(error)
             return True
 
     # -- the connection -------------------------------------------------------------------------------
 
-    def _connect(self) -> bool:
+    def _connect(self, patience: float) -> bool:
         if self._reconnect_at is None or self.app.clock.monotonic() < self._reconnect_at - 5e-7:
+            if patience:
+                self.app.clock.sleep(patience)
             return False
         self._consumer.connect()
         self._pauses = waits(_RECONNECT)
@@ -194,8 +195,8 @@ class Worker:
 
     # -- the life of a message ------------------------------------------------------------------------
 
-    def _work(self) -> bool:
-        progress = self._receive()
+    def _work(self, patience: float) -> bool:
+        progress = self._receive(patience)
         progress = self._schedule.release(self.app.clock.now()) or progress
         progress = self._consumer.extend_prefetch(self._schedule.waiting) or progress
         request = self._schedule.pop_ready()
@@ -204,8 +205,8 @@ class Worker:
         self._begin(request)
         return True
 
-    def _receive(self, timeout: float = 0.0) -> bool:
-        deliveries = self._consumer.receive(timeout)
+    def _receive(self, patience: float) -> bool:
+        deliveries = self._consumer.receive(patience)
         for message, error in deliveries:
             self._intake(message, error)
         return bool(deliveries)
