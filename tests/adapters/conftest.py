@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,7 +12,6 @@ import pytest
 from celeriac.adapters.celery.adapter import CeleryAdapter
 from celeriac.adapters.reference.adapter import ReferenceAdapter
 from celeriac.conformance.adapter import Adapter, Answer, Call, Event, Ok, Scenario, WorkerSpec
-from celeriac.conformance.providers import Provider, Unavailable, find
 from celeriac.reference.broker import inproc
 from celeriac.reference.broker.broker import Broker
 from celeriac.reference.clock import Clock, VirtualClock, WallClock
@@ -84,26 +82,6 @@ class Stage:
         self.clock.wait_for(lambda: bool(found()), 20)
         assert found(), f"no {kind} with {fields}; seen: {self.events}"
         return found()[0]
-
-
-@pytest.fixture(scope="session")
-def node_url() -> Iterator[Callable[[str], str]]:
-    """Answer a function that answers the URL of a broker of some flavour, started once."""
-    providers: dict[str, Provider] = {}
-
-    def node_url(flavour: str) -> str:
-        if flavour not in providers:
-            providers[flavour] = find(flavour, None if flavour == "embedded" else "process")
-        try:
-            return providers[flavour].node().url
-        except Unavailable as error:
-            if os.environ.get("CI") == "true":
-                raise
-            pytest.skip(f"NO BROKER: {error.reason}")
-
-    yield node_url
-    for provider in providers.values():
-        provider.close()
 
 
 @pytest.fixture(scope="session")

@@ -162,6 +162,7 @@ def test_unknown_id_is_pending_and_times_out(running: Any) -> None:
     assert running.adapter.state(nobody) == Ok("PENDING")
 
 
+@pytest.mark.parametrize("running", ["celery-amqp", "reference-virtual", "reference-redis"], indirect=True)
 @pytest.mark.parametrize(("how", "code"), [("warm", 0), ("cold", 0), ("kill", -9)])
 def test_worker_stops_as_told(running: Any, how: str, code: int) -> None:
     """Each way to stop a worker answers and reports its exit code, once."""

@@ -143,7 +143,7 @@ class Task:
 
 def _run(name: str, *args: Any, task: Task | None = None, **kwargs: Any) -> tuple[Any, list[Event]]:
     events: list[Event] = []
-    native = Native(_Ignore, _Reject, _Retry, events.append, lambda: 12.5)
+    native = Native(_Ignore, _Reject, _Retry, lambda _: None, lambda: 12.5)
     probe = probes(native, Reporter("w1", native.now, events.append))[name]
     try:
         outcome = probe.function(*([task or Task()] if probe.bind else []), *args, **kwargs)

@@ -41,6 +41,7 @@ def test_worker_that_dies_by_itself_is_reported(celery_stage: Any) -> None:
     assert celery_stage.adapter.end() == Ok()
 
 
+@pytest.mark.parametrize("celery_stage", ["celery-redis"], indirect=True)
 def test_worker_dies_with_its_driver(celery_stage: Any) -> None:
     """A driver that is killed takes its workers along, without anybody telling them."""
     celery_stage.begin()
@@ -58,6 +59,7 @@ def test_worker_dies_with_its_driver(celery_stage: Any) -> None:
     assert isinstance(celery_stage.adapter.state("t"), Broken)
 
 
+@pytest.mark.parametrize("celery_stage", ["celery-redis"], indirect=True)
 def test_native_types_are_celerys(celery_stage: Any) -> None:
     """What Celery raises is named as Celery names it."""
     celery_stage.begin()
@@ -71,6 +73,7 @@ def test_native_types_are_celerys(celery_stage: Any) -> None:
     assert late.type == "celery.exceptions.TimeoutError"
 
 
+@pytest.mark.parametrize("celery_stage", ["celery-redis"], indirect=True)
 def test_environment_of_the_caller_is_forgotten(celery_stage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Variables by which Celery is configured elsewhere do not reach it: the scenario's broker is used."""
     monkeypatch.setenv("CELERY_BROKER_URL", "amqp://nobody@127.0.0.1:1//")
