@@ -48,6 +48,7 @@ class Stage(Protocol):
     jitter: float
     patience: float
     repeats: int
+    longest: float
     broker: BrokerInfo
     lease: LeaseTimes | None
     missing: Mapping[str, str]
@@ -121,7 +122,9 @@ class _Stage:
     jitter: float
     patience: float
     repeats: int
-    budget: int
+    budget: int  # examples of one property
+    samples: int  # cases of one table
+    longest: float
 
     def __init__(self, adapter_factory: Callable[[], Adapter]) -> None:
         self.adapter = adapter_factory()
@@ -141,8 +144,8 @@ class _Stage:
             return Broken(f"the adapter raised in {operation}:\n{traceback.format_exc()}")
 
     def sample(self, cases: Sequence[Case]) -> Sequence[Case]:
-        """Answer the cases that this stage can afford."""
-        return cases[: self.budget]
+        """Answer the cases that this stage can afford, evenly spread over all."""
+        return cases[:: -(-len(cases) // self.samples) or 1]
 
     def properties(self, body: Callable[..., None]) -> Callable[..., None]:
         """Apply hypothesis settings that this stage can afford; the examples are the same in every run."""
@@ -162,6 +165,8 @@ class VirtualStage(_Stage):
     patience = 2 * 86_400.0
     repeats = 1
     budget = 50
+    samples = 10_000
+    longest = 1e6
     broker = embedded.IN_PROCESS
 
     clock: embedded.VirtualClock
@@ -276,6 +281,8 @@ class WallStage(_Stage):
     patience = 20.0
     repeats = 3
     budget = 5
+    samples = 6
+    longest = 2.0
 
     scenario: Scenario
     worker_url: str

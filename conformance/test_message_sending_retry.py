@@ -70,11 +70,12 @@ def test_number_of_attempts(world: World, retries: int) -> None:
 @check("RTY-002")
 def test_schedules_of_the_vectors(world: World) -> None:
     """Every policy of the vector file has the waits that the file gives."""
-    finite = [
-        case for case in vectors("retry-schedules")["cases"] if case["effective"]["max_retries"] is not None
+    cases = [
+        case
+        for case in vectors("retry-schedules")["cases"]
+        if case["effective"]["max_retries"] is not None and case["total"] <= world.stage.longest
     ]
-    quick = sorted(finite, key=lambda case: case["total"] > 2)
-    for case in world.sample(quick):
+    for case in world.sample(cases):
         settings = {"task_publish_retry_policy": from_json(case["setting"])} if "setting" in case else {}
         options = {"retry_policy": from_json(case["option"])} if "option" in case else {}
         world.judge(

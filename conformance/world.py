@@ -320,13 +320,15 @@ class World:
         """Answer valid execution options, as far as the implementation has their values.
 
         A queue is always the scenario's, lest a broker that somebody else runs keeps dozens of queues, and
-        exchanges are left out, because they would have to exist.
+        exchanges are left out, because they would have to exist.  Links in YAML are left to OPT-028, which
+        decides nothing else, so that one defect does not turn every generated call red or not by chance.
         """
         moment = datetime.fromtimestamp(self.now(), UTC)
-        return execution_options(now=moment, has=self.has, queues=(self.queue,))
+        drawn = execution_options(now=moment, has=self.has, queues=(self.queue,))
+        return drawn.filter(lambda options: not (options.get("serializer") == "yaml" and _links(options)))
 
     def sample(self, cases: Sequence[Case]) -> Sequence[Case]:
-        """Answer all cases where time costs nothing, else the first few."""
+        """Answer all cases where time costs nothing, else a few, evenly spread."""
         return self.stage.sample(cases)
 
     # -- properties -----------------------------------------------------------------------------------
@@ -459,3 +461,7 @@ class World:
     def _require_scenario(self) -> None:
         if not self._began:
             self.begin()
+
+
+def _links(options: Mapping[str, Any]) -> bool:
+    return bool(options.get("link") or options.get("link_error"))
