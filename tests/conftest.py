@@ -1,0 +1,33 @@
+"""Brokers that several areas of tests share: each is started at most once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from celeriac.conformance.providers import Provider, Unavailable, find
+
+
+@pytest.fixture(scope="session")
+def node_url() -> Iterator[Callable[[str], str]]:
+    """Answer a function that answers the URL of a broker of some flavour: on TCP, in this process or in its own.
+
+    A broker that cannot be had here is a loud skip, and a failure under CI=true.
+    """
+    providers: dict[str, Provider] = {}
+
+    def node_url(flavour: str) -> str:
+        if flavour not in providers:
+            providers[flavour] = find(flavour, None if flavour == "embedded" else "process")
+        try:
+            return providers[flavour].node().url
+        except Unavailable as error:
+            if os.environ.get("CI") == "true":
+                pytest.fail(f"{flavour} is required under CI=true: {error.reason}")
+            pytest.skip(f"NO BROKER: {error.reason}")
+
+    yield node_url
+    for provider in providers.values():
+        provider.close()
