@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from kombu import compression as schemes
 from kombu.exceptions import EncodeError, SerializerNotInstalled
 
 from celeriac.reference import codecs
@@ -128,7 +129,7 @@ def test_a_message_is_valid_against_the_schema(lab: Lab, options: dict[str, Any]
     result = app.send_task("add", (1, 2), {"z": None}, link=link, link_error=[link], **options)
     message = lab.published()[0]
     data = (
-        codecs.schemes.decompress(message.body, message.headers.get("compression"))
+        schemes.decompress(message.body, message.headers.get("compression"))
         if "compression" in options
         else message.body
     )
