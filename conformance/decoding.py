@@ -48,5 +48,9 @@ def body_of(record: Record) -> Any:
     properties = record.properties
     content_type = properties.get("content_type")
     return serialization.loads(
-        plain_body(record), content_type, properties.get("content_encoding"), accept={content_type}, force=True
+        plain_body(record),
+        content_type,
+        properties.get("content_encoding"),
+        accept={content_type},
+        force=True,
     )

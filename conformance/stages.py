@@ -7,8 +7,10 @@ from collections.abc import Callable
 
 from celeriac.conformance.adapter import Adapter
 from celeriac.conformance.providers import Unavailable, find
-from celeriac.conformance.stage import Stage, VirtualStage, WallStage
+from celeriac.conformance.stage import Stage
 from celeriac.conformance.verdicts import HarnessError
+from celeriac.conformance.virtual_stage import VirtualStage
+from celeriac.conformance.wall_stage import WallStage
 
 __all__ = ["Stages", "open_stage"]
 

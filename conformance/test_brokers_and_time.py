@@ -12,8 +12,9 @@ from celeriac.conformance import oracles
 from celeriac.conformance.checks import check
 
 if TYPE_CHECKING:
+    from celeriac.conformance.calls import Sent
     from celeriac.conformance.history import Record
-    from celeriac.conformance.world import Sent, World
+    from celeriac.conformance.world import World
 
 #: How often a worker may be replaced before a scenario is given up.
 SUCCESSORS = 8

@@ -9,7 +9,8 @@ from celeriac.conformance.adapter import Ok, Raised
 from celeriac.conformance.checks import check
 
 if TYPE_CHECKING:
-    from celeriac.conformance.world import Called, World
+    from celeriac.conformance.calls import Called
+    from celeriac.conformance.world import World
 
 #: One quick retry: the checks here are about errors, not about schedules.
 QUICK = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from celeriac.conformance import oracles
 from celeriac.conformance.adapter import Raised
+from celeriac.conformance.calls import iso
 from celeriac.conformance.checks import check
 from celeriac.conformance.decoding import moment
-from celeriac.conformance.world import iso
 
 if TYPE_CHECKING:
+    from celeriac.conformance.calls import Called
     from celeriac.conformance.history import Record
-    from celeriac.conformance.world import Called, World
+    from celeriac.conformance.world import World
 
 MILLISECOND = 0.001
 #: Stamps are compared as floats; a microsecond is the resolution of the header.

@@ -12,8 +12,9 @@ from celeriac.conformance.checks import check
 from celeriac.conformance.decoding import body_of
 
 if TYPE_CHECKING:
+    from celeriac.conformance.calls import Called
     from celeriac.conformance.history import Record
-    from celeriac.conformance.world import Called, World
+    from celeriac.conformance.world import World
 
 arguments = st.lists(st.integers() | st.text(max_size=10) | st.none() | st.booleans(), max_size=5)
 keywords = st.dictionaries(st.from_regex(r"[a-z_]{1,10}", fullmatch=True), st.integers(), max_size=4)

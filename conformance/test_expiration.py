@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from celeriac.conformance import oracles
 from celeriac.conformance.adapter import Raised
+from celeriac.conformance.calls import iso
 from celeriac.conformance.checks import check
 from celeriac.conformance.decoding import moment
 from celeriac.conformance.messages import Embed
-from celeriac.conformance.world import iso
 
 if TYPE_CHECKING:
-    from celeriac.conformance.world import Called, World
+    from celeriac.conformance.calls import Called
+    from celeriac.conformance.world import World
 
 MILLISECOND = 0.001
 ROUNDING = 2e-6

@@ -17,8 +17,9 @@ from celeriac.conformance.wire_values import from_json
 from celeriac.spec import vectors
 
 if TYPE_CHECKING:
+    from celeriac.conformance.calls import Called
     from celeriac.conformance.verdicts import Judgement
-    from celeriac.conformance.world import Called, World
+    from celeriac.conformance.world import World
 
 #: A gap may be shorter than its wait by this much: the granularity of sleeping.
 EARLY = 0.005

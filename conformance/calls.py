@@ -1,0 +1,61 @@
+"""What a check holds in its hands: a call and its answer, a message and its moments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from celeriac.conformance.adapter import Ok, Raised
+from celeriac.conformance.messages import WireMessage
+from celeriac.conformance.verdicts import Judgement, Violation
+
+__all__ = ["Called", "LeaseNeed", "Sent", "iso"]
+
+#: The kind of broker time-out that a scenario is about.
+LeaseNeed = Literal["channel-close", "redeliver"] | None
+
+
+def iso(moment: float) -> str:
+    """Answer epoch seconds as ISO 8601 text in UTC with microseconds."""
+    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """One call of the API and its answer.
+
+    Attributes:
+        task_id: the id of the task, None when the call was refused or ran locally.
+        answer: ``Ok`` or ``Raised``.
+        before: epoch seconds just before the call.
+        after: epoch seconds just after the answer.
+    """
+
+    task_id: str | None
+    answer: Ok | Raised
+    before: float
+    after: float
+
+    @property
+    def id(self) -> str:
+        """Answer the task id of a call that must have been accepted.
+
+        Raises:
+            Violation: the call was refused, so whatever the check wants to see cannot happen.
+        """
+        if self.task_id is None:
+            refused = f"{self.answer}"
+            raise Violation("", Judgement("fail", "the call is accepted and answers a task id", refused))
+        return self.task_id
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message that the harness sent; ``eta`` and ``expires`` in epoch seconds."""
+
+    task_id: str
+    message: WireMessage
+    at: float
+    eta: float | None = None
+    expires: float | None = None

@@ -1,0 +1,158 @@
+"""The stage of real processes: a real broker, or the embedded one on TCP, behind the wire tap, on the machine's time.
+
+The tap, the probes and the harness write the history; time-outs are short where the broker can be told so.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from celeriac.conformance import embedded
+from celeriac.conformance.adapter import Adapter, Answer, Scenario
+from celeriac.conformance.history import History
+from celeriac.conformance.inject import AmqpInjector, RedisInjector
+from celeriac.conformance.providers import Node, Provider
+from celeriac.conformance.stage import BaseStage
+from celeriac.conformance.tap import Tap
+from celeriac.conformance.verdicts import NotApplicable
+
+if TYPE_CHECKING:
+    from celeriac.conformance.calls import LeaseNeed
+    from celeriac.conformance.messages import WireMessage
+
+__all__ = ["WallStage"]
+
+
+class WallStage(BaseStage):
+    """Real processes, a real broker behind a wire tap, the machine's own time."""
+
+    kind = "wall"
+    tick = 1.0
+    lateness = 1.0
+    jitter = 0.12
+    patience = 20.0
+    repeats = 3
+    budget = 5
+    samples = 6
+    longest = 2.0
+
+    scenario: Scenario
+    worker_url: str
+
+    def __init__(self, adapter_factory: Callable[[], Adapter], provider: Provider) -> None:
+        super().__init__(adapter_factory)
+        self.clock = embedded.WallClock()
+        self.broker = provider.info()
+        self._provider = provider
+        self._log = self.history = History(slack=0.005)
+        self._taps: dict[int, Tap] = {}
+        self._timers: list[threading.Timer] = []
+        self._run = f"{os.getpid():x}"
+
+    def now(self) -> float:
+        """Answer epoch seconds."""
+        return time.time()
+
+    def begin(
+        self,
+        *,
+        settings: Mapping[str, Any],
+        task_attributes: Mapping[str, Mapping[str, Any]],
+        results: bool,
+        fresh: bool,
+        lease: LeaseNeed,
+    ) -> Answer:
+        """Begin a scenario on a queue of its own; a fresh one also gets a tap, hence a URL, of its own."""
+        name = f"celeriac-{self._run}-{next(self._numbers)}"
+        node = self._provider.node(lease)
+        self.lease = node.lease
+        self._tap = self._tap_before(node, fresh)
+        self.history = self._log.since(self._log.end)
+        self._injector = AmqpInjector(node.url) if node.link == "amqp" else RedisInjector(node.url)
+        self._injector.open(name)
+        self.worker_url = node.url_at(self._tap.port)
+        self.scenario = Scenario(
+            id=name,
+            broker_url=self.worker_url,
+            backend_url=self._backend(node) if results else None,
+            queue=name,
+            settings=_with_visibility(settings, node),
+            task_attributes=task_attributes,
+            fresh=fresh,
+        )
+        return self.request("begin", self.scenario)
+
+    def end(self) -> None:
+        """End the scenario and remove its queue."""
+        while self._timers:
+            self._timers.pop().cancel()
+        self.request("end")
+        self._injector.close()
+        if self._tap not in self._taps.values():
+            self._tap.close()
+        else:
+            self._tap.refuse(False)
+
+    def log(self, kind: str, **data: Any) -> None:
+        """Write a record of the harness's own."""
+        self.history.add(kind, self.now(), "harness", **data)
+
+    def inject(self, message: WireMessage) -> None:
+        """Send a message of the harness's own to the scenario's queue."""
+        self._injector.send(message, self.scenario.queue)
+
+    def broker_down(self) -> None:
+        """Refuse connections and drop the present ones."""
+        self._tap.refuse(True)
+        self._tap.drop()
+
+    def broker_up(self) -> None:
+        """Accept connections again."""
+        self._tap.refuse(False)
+
+    def drop_connections(self) -> None:
+        """Drop the present connections."""
+        self._tap.drop()
+
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Let something happen in ``seconds`` on a thread of its own."""
+        timer = threading.Timer(seconds, action)
+        timer.daemon = True
+        timer.start()
+        self._timers.append(timer)
+
+    def cut_next_publish(self) -> None:
+        """Refuse: the tap only observes."""
+        message = "the wire tap cannot cut a connection in the middle of a publish yet"
+        raise NotApplicable(message)
+
+    def close(self) -> None:
+        """Release the adapter, the taps and the broker."""
+        self.adapter.close()
+        for tap in self._taps.values():
+            tap.close()
+        self._provider.close()
+
+    def _tap_before(self, node: Node, fresh: bool) -> Tap:
+        if not fresh and node.port in self._taps:
+            return self._taps[node.port]
+        tap = Tap(node.host, node.port, node.link, self._log)
+        tap.start()
+        if not fresh:
+            self._taps[node.port] = tap
+        return tap
+
+    def _backend(self, node: Node) -> str:
+        return "rpc://" if node.link == "amqp" else self.worker_url
+
+
+def _with_visibility(settings: Mapping[str, Any], node: Node) -> dict[str, Any]:
+    """Answer the settings with the visibility timeout of a lease that the client must be told of."""
+    if node.lease is None or node.link != "redis":
+        return dict(settings)
+    options = {"visibility_timeout": node.lease.timeout, **settings.get("broker_transport_options", {})}
+    return {**settings, "broker_transport_options": options}
