@@ -59,7 +59,11 @@ def test_revoked_wants_state_and_error() -> None:
     """REVOKED with another error, or the error with another state, is not enough."""
     good = {"state": "REVOKED", "result": {"exc_type": "TaskRevokedError", "exc_message": ["expired"]}}
     assert oracles.revoked(history((1, "stored", good)), "t").verdict == "pass"
-    for bad in ({**good, "state": "FAILURE"}, {**good, "result": {"exc_type": "KeyError"}}, {**good, "result": None}):
+    for bad in (
+        {**good, "state": "FAILURE"},
+        {**good, "result": {"exc_type": "KeyError"}},
+        {**good, "result": None},
+    ):
         assert oracles.revoked(history((1, "stored", bad)), "t").verdict == "fail"
     assert oracles.revoked(history(), "t").verdict == "fail"
 
@@ -93,7 +97,7 @@ def test_early_and_late_acknowledgement_exclude_each_other() -> None:
 
 def test_held_until_fails_on_an_early_ack() -> None:
     """An acknowledgement before the moment breaks the hold; one after it does not."""
-    delivered = (0.0, "delivered", {})
+    delivered: tuple[float, str, dict[str, object]] = (0.0, "delivered", {})
     assert oracles.held_until(history(delivered, (5.0, "acked", {})), "t", 5.0).verdict == "pass"
     assert oracles.held_until(history(delivered, (4.0, "acked", {})), "t", 5.0).verdict == "fail"
     assert oracles.held_until(history(), "t", 5.0).verdict == "fail"
@@ -111,7 +115,10 @@ def test_lease_closed_is_exact_on_both_sides(at: float, verdict: str) -> None:
 
 def test_lease_closed_wants_406_from_the_broker() -> None:
     """Another code, or a close by the client, is not the consumer timeout."""
-    for close in ({"scope": "channel", "by": "broker", "code": 404}, {"scope": "channel", "by": "client", "code": 406}):
+    for close in (
+        {"scope": "channel", "by": "broker", "code": 404},
+        {"scope": "channel", "by": "client", "code": 406},
+    ):
         log = history((0.0, "delivered", {}), (1810.0, "closed", close))
         assert oracles.lease_closed(log, "t", 1800, 60, 0.0).verdict == "fail"
 
