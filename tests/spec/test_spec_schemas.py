@@ -217,6 +217,10 @@ BAD: dict[str, list[Any]] = {
         {"about": "x", "now": "2030-01-01T00:00:00Z", "cases": [{"name": "n", "requirements": ["A"], "options": {}}]}
     ],
     "vectors-messages": [{"about": "x", "cases": [{"name": "no base"}]}],
+    "vectors-results": [
+        {"about": "x", "cases": [{"name": "n", "requirements": ["RES-023"], "record": RESULT}]},
+        {"about": "x", "cases": [{"name": "n", "requirements": ["RES-023"], "record": {}, "outcome": {"value": 4}}]},
+    ],
     "vectors-codec-labels": [{"about": "x", "value": [], "cases": [{"kind": "serializer", "name": "json"}]}],
 }  # fmt: skip
 

@@ -241,3 +241,29 @@ def test_all_combinations_are_counted_by_hand() -> None:
     """Four serializers or three compressions, unset and null, in three places: 216 and 125 cases."""
     counts = [len(spec.vectors(f"{what}-precedence")["cases"]) for what in ("serializer", "compression")]
     assert counts == [len(list(itertools.product(range(n), repeat=3))) for n in (6, 5)] == [216, 125]
+
+
+# -- results
+
+
+@pytest.mark.parametrize("case", spec.vectors("results")["cases"], ids=lambda case: case["name"])
+def test_an_outcome_follows_from_the_status(case: dict[str, Any]) -> None:
+    """SUCCESS is a value, FAILURE and REVOKED are errors, and with every other status the wait goes on."""
+    record, outcome = case["record"], case["outcome"]
+    match record["status"]:
+        case "SUCCESS":
+            assert outcome == {"value": record["result"]}
+        case "FAILURE" | "REVOKED":
+            error, told = outcome["error"], record["result"]
+            assert error.get("type", told["exc_type"]) == told["exc_type"]
+            assert error["text"] in str(told["exc_message"])
+        case _:
+            assert outcome == {"waiting": True}
+
+
+def test_results_of_every_outcome_are_sampled() -> None:
+    """There are values, errors with and without a class that anybody has, and states that are not final."""
+    outcomes = [next(iter(case["outcome"])) for case in spec.vectors("results")["cases"]]
+    assert {kind: outcomes.count(kind) >= 3 for kind in outcomes} == dict.fromkeys(
+        ("value", "error", "waiting"), True
+    )
