@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from celeriac.conformance.adapter import Raised
+from celeriac.conformance.adapter import Ok, Raised
 
 #: Seconds: soon, and yet later than a worker that does not wait would start.
 SOON = 0.4
@@ -56,6 +56,22 @@ def test_expired_task_is_revoked(crossing: Any, unit: str) -> None:
     assert crossing.state(task_id) == "REVOKED"
     crossing.settle()
     assert crossing.about(task_id) == []
+
+
+def test_revocation_carries_the_name_that_everybody_knows(crossing: Any) -> None:
+    """The record of a revoked task names Celery's exception, so that any client raises its own class for it."""
+    task_id = crossing.send("celeriac.add", 1, 1, expires=-10)
+
+    answer = crossing.get(task_id, propagate=False, on_message=True)
+
+    assert isinstance(answer, Ok)
+    assert answer.value["value"] == {"exc_type": "TaskRevokedError", "exc_message": "expired"}
+    records = [body["result"] for body in answer.value["messages"] if body["task_id"] == task_id]
+    modules = [record["exc_module"] for record in records if "exc_module" in record]
+    # Celery decodes what Redis tells it before it shows it
+    assert modules == (
+        [] if (crossing.producer, crossing.broker) == ("celery", "redis") else ["celery.exceptions"]
+    )
 
 
 def test_task_that_expires_before_its_eta_is_revoked(crossing: Any) -> None:
