@@ -10,12 +10,14 @@ from __future__ import annotations
 import itertools
 import traceback
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from celeriac.conformance import embedded
 from celeriac.conformance.adapter import Adapter, Answer, Broken, Event, Scenario
 from celeriac.conformance.history import History
+from celeriac.conformance.inject import Injector
 from celeriac.conformance.providers import BrokerInfo, LeaseTimes
 from celeriac.conformance.strategies import examples
 
@@ -25,11 +27,41 @@ if TYPE_CHECKING:
 
 Case = TypeVar("Case")
 
-__all__ = ["BaseStage", "Case", "Stage"]
+__all__ = ["Case", "Gate", "Stage"]
 
 
-class Stage(Protocol):
-    """What a world needs of its stage."""
+class Gate(Protocol):
+    """What stands between implementation and broker."""
+
+    def refuse(self, yes: bool) -> None:
+        """Turn away new connections, or accept them again."""
+
+    def drop(self) -> None:
+        """Cut every connection."""
+
+
+class Stage(ABC):
+    """A place for scenarios, one after the other.
+
+    Attributes:
+        kind: of clock: virtual or wall.
+        tick: seconds that are long against the noise of the clock, and cheap to wait for.
+        lateness: seconds by which something punctual may be seen late.
+        jitter: the same for the shortest of several gaps.
+        patience: seconds after which something that has not happened never will.
+        repeats: how often a gap is measured at the most.
+        budget: examples of one property.
+        samples: cases of one table.
+        longest: seconds that one case may wait.
+        broker: what the implementation is judged on.
+        lease: the time-out that the present scenario asked for.
+        missing: feature that the implementation lacks here -> why.
+        identity: what the adapter says of its implementation.
+        history: what has happened in the present scenario.
+        scenario: the present one.
+        worker_url: what its workers connect to.
+        reply_queue: where the harness's own messages want their results.
+    """
 
     kind: str
     tick: float
@@ -37,83 +69,16 @@ class Stage(Protocol):
     jitter: float
     patience: float
     repeats: int
+    budget: int
+    samples: int
     longest: float
+
     broker: BrokerInfo
-    lease: LeaseTimes | None
-    missing: Mapping[str, str]
-    identity: Mapping[str, Any]
-    history: History
     scenario: Scenario
     worker_url: str
-    reply_queue: str
 
-    @property
-    def clock(self) -> embedded.Clock:
-        """Answer the clock of the present scenario."""
-
-    def now(self) -> float:
-        """Answer epoch seconds."""
-
-    def begin(
-        self,
-        *,
-        settings: Mapping[str, Any],
-        task_attributes: Mapping[str, Mapping[str, Any]],
-        results: bool,
-        fresh: bool,
-        lease: LeaseNeed,
-    ) -> Answer:
-        """Begin a scenario."""
-
-    def end(self) -> None:
-        """End it."""
-
-    def request(self, operation: str, *args: Any, **kwargs: Any) -> Answer:
-        """Ask the adapter; whatever it raises is ``Broken``."""
-
-    def log(self, kind: str, **data: Any) -> None:
-        """Write a record of the harness's own."""
-
-    def inject(self, message: WireMessage) -> None:
-        """Send a message of the harness's own to the scenario's queue."""
-
-    def broker_down(self) -> None:
-        """Cut the implementation off from the broker."""
-
-    def broker_up(self) -> None:
-        """Let it connect again."""
-
-    def drop_connections(self) -> None:
-        """Cut its connections once."""
-
-    def after(self, seconds: float, action: Callable[[], None]) -> None:
-        """Let something happen later."""
-
-    def cut_next_publish(self) -> None:
-        """Cut the connection that carries the next message before the broker has taken it."""
-
-    def sample(self, cases: Sequence[Case]) -> Sequence[Case]:
-        """Answer the cases that this stage can afford."""
-
-    def properties(self, body: Callable[..., None]) -> Callable[..., None]:
-        """Apply hypothesis settings that this stage can afford."""
-
-    def close(self) -> None:
-        """Release everything."""
-
-
-class BaseStage:
-    """What both stages share: the adapter, its events and its answers."""
-
-    kind: str
-    tick: float
-    lateness: float
-    jitter: float
-    patience: float
-    repeats: int
-    budget: int  # examples of one property
-    samples: int  # cases of one table
-    longest: float
+    _injector: Injector
+    _gate: Gate
 
     def __init__(self, adapter_factory: Callable[[], Adapter]) -> None:
         self.adapter = adapter_factory()
@@ -125,12 +90,66 @@ class BaseStage:
         self.missing: Mapping[str, str] = self.identity.get("missing", {})
         self._numbers = itertools.count(1)
 
+    @property
+    @abstractmethod
+    def clock(self) -> embedded.Clock:
+        """Answer the clock of the present scenario."""
+
+    def now(self) -> float:
+        """Answer epoch seconds."""
+        return self.clock.now().timestamp()
+
+    @abstractmethod
+    def begin(
+        self,
+        *,
+        settings: Mapping[str, Any],
+        task_attributes: Mapping[str, Mapping[str, Any]],
+        results: bool,
+        fresh: bool,
+        lease: LeaseNeed,
+    ) -> Answer:
+        """Begin a scenario; see ``World.begin``."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """End the scenario: nothing of it may reach the next."""
+
+    @abstractmethod
+    def after(self, seconds: float, action: Callable[[], None]) -> None:
+        """Let something happen in ``seconds``, whoever is blocked then."""
+
+    @abstractmethod
+    def cut_next_publish(self) -> None:
+        """Cut the connection that carries the next message before the broker has taken it."""
+
     def request(self, operation: str, *args: Any, **kwargs: Any) -> Answer:
         """Ask the adapter; whatever it raises is ``Broken``."""
         try:
             return getattr(self.adapter, operation)(*args, **kwargs)  # type: ignore[no-any-return]
         except Exception:  # noqa: BLE001 - the adapter is somebody else's code
             return Broken(f"the adapter raised in {operation}:\n{traceback.format_exc()}")
+
+    def log(self, kind: str, **data: Any) -> None:
+        """Write a record of the harness's own."""
+        self.history.add(kind, self.now(), "harness", **data)
+
+    def inject(self, message: WireMessage) -> None:
+        """Send a message of the harness's own to the scenario's queue."""
+        self._injector.send(message, self.scenario.queue)
+
+    def broker_down(self) -> None:
+        """Cut the implementation off from the broker."""
+        self._gate.refuse(True)
+        self._gate.drop()
+
+    def broker_up(self) -> None:
+        """Let it connect again."""
+        self._gate.refuse(False)
+
+    def drop_connections(self) -> None:
+        """Cut its connections once."""
+        self._gate.drop()
 
     def sample(self, cases: Sequence[Case]) -> Sequence[Case]:
         """Answer the cases that this stage can afford, evenly spread over all."""
@@ -139,6 +158,10 @@ class BaseStage:
     def properties(self, body: Callable[..., None]) -> Callable[..., None]:
         """Apply hypothesis settings that this stage can afford; the examples are the same in every run."""
         return examples(self.budget, shrink=self.kind == "virtual")(body)
+
+    def close(self) -> None:
+        """Release the adapter."""
+        self.adapter.close()
 
     def _event(self, event: Event) -> None:
         self.history.add(event.kind, event.at, "probe", **event.data)

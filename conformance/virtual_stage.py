@@ -9,20 +9,19 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from celeriac.conformance import embedded
-from celeriac.conformance.adapter import Answer, Scenario
+from celeriac.conformance.adapter import Adapter, Answer, Scenario
 from celeriac.conformance.history import History
 from celeriac.conformance.inject import AmqpInjector
 from celeriac.conformance.recorder import Recorder
-from celeriac.conformance.stage import BaseStage
+from celeriac.conformance.stage import Stage
 
 if TYPE_CHECKING:
     from celeriac.conformance.calls import LeaseNeed
-    from celeriac.conformance.messages import WireMessage
 
 __all__ = ["VirtualStage"]
 
 
-class VirtualStage(BaseStage):
+class VirtualStage(Stage):
     """One process, one virtual clock, the embedded broker at its default time-outs."""
 
     kind = "virtual"
@@ -36,13 +35,14 @@ class VirtualStage(BaseStage):
     longest = 1e6
     broker = embedded.IN_PROCESS
 
-    clock: embedded.VirtualClock
-    scenario: Scenario
-    worker_url: str
+    def __init__(self, adapter_factory: Callable[[], Adapter]) -> None:
+        super().__init__(adapter_factory)
+        self._clock = embedded.VirtualClock()
 
-    def now(self) -> float:
-        """Answer the virtual moment in epoch seconds."""
-        return self.clock.now().timestamp()
+    @property
+    def clock(self) -> embedded.VirtualClock:
+        """Answer the clock of the present scenario."""
+        return self._clock
 
     def begin(
         self,
@@ -55,10 +55,10 @@ class VirtualStage(BaseStage):
     ) -> Answer:
         """Begin a scenario with a clock, a broker and a history of its own."""
         name = f"scenario-{next(self._numbers)}"
-        self.clock = embedded.VirtualClock()
+        self._clock = embedded.VirtualClock()
         self.history = History()
         recorder = Recorder(self.history)
-        self._site = embedded.InProcessSite(name, self.clock, lease, recorder, self._refused)
+        self._gate = self._site = embedded.InProcessSite(name, self.clock, lease, recorder, self._refused)
         self._injector = AmqpInjector(self._site.url)
         with recorder.muted():
             self._injector.open(name)
@@ -85,27 +85,6 @@ class VirtualStage(BaseStage):
     def _refused(self, at: float) -> None:
         self.history.add("refused", at, "broker")
 
-    def log(self, kind: str, **data: Any) -> None:
-        """Write a record of the harness's own."""
-        self.history.add(kind, self.now(), "harness", **data)
-
-    def inject(self, message: WireMessage) -> None:
-        """Send a message of the harness's own to the scenario's queue."""
-        self._injector.send(message, self.scenario.queue)
-
-    def broker_down(self) -> None:
-        """Refuse connections and drop the present ones."""
-        self._site.refuse(True)
-        self._site.drop()
-
-    def broker_up(self) -> None:
-        """Accept connections again."""
-        self._site.refuse(False)
-
-    def drop_connections(self) -> None:
-        """Drop the present connections."""
-        self._site.drop()
-
     def after(self, seconds: float, action: Callable[[], None]) -> None:
         """Let something happen in ``seconds`` of virtual time."""
         self.clock.attach(_Alarm(self.clock, seconds, action))
@@ -113,10 +92,6 @@ class VirtualStage(BaseStage):
     def cut_next_publish(self) -> None:
         """Cut the connection that carries the next message before the broker has taken it."""
         self._site.cut_next_publish()
-
-    def close(self) -> None:
-        """Release the adapter."""
-        self.adapter.close()
 
 
 class _Alarm:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,18 +16,17 @@ from celeriac.conformance.adapter import Adapter, Answer, Scenario
 from celeriac.conformance.history import History
 from celeriac.conformance.inject import AmqpInjector, RedisInjector
 from celeriac.conformance.providers import Node, Provider
-from celeriac.conformance.stage import BaseStage
-from celeriac.conformance.tap import Tap
+from celeriac.conformance.stage import Stage
+from celeriac.conformance.tap import Ledger, Tap
 from celeriac.conformance.verdicts import NotApplicable
 
 if TYPE_CHECKING:
     from celeriac.conformance.calls import LeaseNeed
-    from celeriac.conformance.messages import WireMessage
 
 __all__ = ["WallStage"]
 
 
-class WallStage(BaseStage):
+class WallStage(Stage):
     """Real processes, a real broker behind a wire tap, the machine's own time."""
 
     kind = "wall"
@@ -40,22 +39,21 @@ class WallStage(BaseStage):
     samples = 6
     longest = 2.0
 
-    scenario: Scenario
-    worker_url: str
-
     def __init__(self, adapter_factory: Callable[[], Adapter], provider: Provider) -> None:
         super().__init__(adapter_factory)
-        self.clock = embedded.WallClock()
+        self._clock = embedded.WallClock()
         self.broker = provider.info()
         self._provider = provider
         self._log = self.history = History(slack=0.005)
         self._taps: dict[int, Tap] = {}
+        self._ledgers: defaultdict[int, Ledger] = defaultdict(Ledger)
         self._timers: list[threading.Timer] = []
         self._run = f"{os.getpid():x}"
 
-    def now(self) -> float:
-        """Answer epoch seconds."""
-        return time.time()
+    @property
+    def clock(self) -> embedded.WallClock:
+        """Answer the machine's clock."""
+        return self._clock
 
     def begin(
         self,
@@ -70,7 +68,7 @@ class WallStage(BaseStage):
         name = f"celeriac-{self._run}-{next(self._numbers)}"
         node = self._provider.node(lease)
         self.lease = node.lease
-        self._tap = self._tap_before(node, fresh)
+        self._gate = self._tap = self._tap_before(node, fresh)
         self.history = self._log.since(self._log.end)
         self._injector = AmqpInjector(node.url) if node.link == "amqp" else RedisInjector(node.url)
         self._injector.open(name)
@@ -97,27 +95,6 @@ class WallStage(BaseStage):
         else:
             self._tap.refuse(False)
 
-    def log(self, kind: str, **data: Any) -> None:
-        """Write a record of the harness's own."""
-        self.history.add(kind, self.now(), "harness", **data)
-
-    def inject(self, message: WireMessage) -> None:
-        """Send a message of the harness's own to the scenario's queue."""
-        self._injector.send(message, self.scenario.queue)
-
-    def broker_down(self) -> None:
-        """Refuse connections and drop the present ones."""
-        self._tap.refuse(True)
-        self._tap.drop()
-
-    def broker_up(self) -> None:
-        """Accept connections again."""
-        self._tap.refuse(False)
-
-    def drop_connections(self) -> None:
-        """Drop the present connections."""
-        self._tap.drop()
-
     def after(self, seconds: float, action: Callable[[], None]) -> None:
         """Let something happen in ``seconds`` on a thread of its own."""
         timer = threading.Timer(seconds, action)
@@ -132,7 +109,7 @@ class WallStage(BaseStage):
 
     def close(self) -> None:
         """Release the adapter, the taps and the broker."""
-        self.adapter.close()
+        super().close()
         for tap in self._taps.values():
             tap.close()
         self._provider.close()
@@ -140,7 +117,7 @@ class WallStage(BaseStage):
     def _tap_before(self, node: Node, fresh: bool) -> Tap:
         if not fresh and node.port in self._taps:
             return self._taps[node.port]
-        tap = Tap(node.host, node.port, node.link, self._log)
+        tap = Tap(node.host, node.port, node.link, self._log, ledger=self._ledgers[node.port])
         tap.start()
         if not fresh:
             self._taps[node.port] = tap
