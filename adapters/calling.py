@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal, Protocol
 
 from celeriac.adapters.categories import CALLING, RESULTS, raised
 from celeriac.adapters.native import native
-from celeriac.conformance.adapter import Answer, Call, Ok, Raised, Signature
+from celeriac.conformance.adapter import Adapter, Answer, Call, Ok, Raised, Signature, WorkerSpec
 
-__all__ = ["Caller"]
+__all__ = ["Caller", "CallingAdapter", "Workers"]
 
 
 class Caller:
@@ -82,6 +82,52 @@ class Caller:
         if call.mode == "signature":
             return task.signature(call.args, call.kwargs, **options).apply_async()
         return task.apply_async(call.args, call.kwargs, **options)
+
+
+class Workers(Protocol):
+    """The workers of one scenario, wherever they run."""
+
+    def start(self, spec: WorkerSpec) -> Answer:
+        """Start a worker and answer once it consumes."""
+
+    def stop(self, name: str, how: Literal["warm", "cold", "kill"]) -> Answer:
+        """Stop a worker."""
+
+    def close(self) -> None:
+        """Stop all of them."""
+
+
+class CallingAdapter(Adapter):
+    """An adapter whose ``begin`` makes a caller and workers for the scenario; the rest is passing on."""
+
+    _caller: Caller
+    _workers: Workers
+
+    def call(self, call: Call) -> Answer:
+        """Call a task in the form that ``call.mode`` names."""
+        return self._caller.call(call)
+
+    def start_worker(self, spec: WorkerSpec) -> Answer:
+        """Start a worker of the scenario."""
+        return self._workers.start(spec)
+
+    def stop_worker(self, name: str, how: Literal["warm", "cold", "kill"] = "warm") -> Answer:
+        """Stop a worker of the scenario."""
+        return self._workers.stop(name, how)
+
+    def get_result(
+        self, task_id: str, *, timeout: float | None, propagate: bool = True, on_message: bool = False
+    ) -> Answer:
+        """Wait with ``AsyncResult.get``."""
+        return self._caller.get_result(task_id, timeout=timeout, propagate=propagate, on_message=on_message)
+
+    def state(self, task_id: str) -> Answer:
+        """Answer ``AsyncResult.state``."""
+        return self._caller.state(task_id)
+
+    def close(self) -> None:
+        """End the scenario that is still running, if one is."""
+        self.end()
 
 
 def _answer(action: Callable[[], Any], categories: Mapping[str, str]) -> Ok | Raised:

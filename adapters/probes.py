@@ -92,9 +92,11 @@ def _progress(self: Any, steps: int) -> str:
     return "done"
 
 
-def _retry(self: Any, times: int, countdown: float = 0) -> int:
+def _retry(self: Any, times: int, countdown: float = 0, fail: str | None = None) -> int:
     if self.request.retries < times:
         raise self.retry(countdown=countdown, max_retries=times)
+    if fail is not None:
+        raise ValueError(fail)
     return int(self.request.retries)
 
 
@@ -107,13 +109,14 @@ def _context(self: Any) -> dict[str, Any]:
 
 
 def _handler(reporter: Reporter) -> Callable[..., None]:
-    def handler(request: Any, exc: Any, traceback: Any) -> None:
+    def handler(request: Any, exc: Any, traceback: Any, *args: Any) -> None:
         reporter(
             "errback",
             task_id=request.id,
             exc_type=type(exc).__name__,
             exc_message=str(exc),
             has_traceback=bool(traceback),
+            args=args,
         )
 
     return handler

@@ -7,16 +7,16 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib import metadata, util
-from typing import Any, Literal
+from typing import Any
 
 import celery
 import kombu.pools
 
-from celeriac.adapters.calling import Caller
+from celeriac.adapters.calling import Caller, CallingAdapter
 from celeriac.adapters.celery.application import application, forget_environment
 from celeriac.adapters.probes import Reporter
 from celeriac.adapters.worker_pool import WorkerPool
-from celeriac.conformance.adapter import Adapter, Answer, Call, Event, Ok, Scenario, WorkerSpec
+from celeriac.conformance.adapter import Answer, Event, Ok, Scenario, WorkerSpec
 
 __all__ = ["CeleryDriver"]
 
@@ -30,14 +30,12 @@ EXTRAS: Mapping[str, str] = {
 }
 
 
-class CeleryDriver(Adapter):
+class CeleryDriver(CallingAdapter):
     """Celery as producer, worker, result consumer and local caller."""
 
     def __init__(self) -> None:
         forget_environment()
         self._app: celery.Celery | None = None
-        self._caller: Caller
-        self._workers: WorkerPool
 
     def hello(self) -> Mapping[str, Any]:
         """Answer Celery's version, and the features whose packages are not installed."""
@@ -63,32 +61,6 @@ class CeleryDriver(Adapter):
             self._app.close()
             self._app = None
         return Ok()
-
-    def call(self, call: Call) -> Answer:
-        """Call a task in the form that ``call.mode`` names."""
-        return self._caller.call(call)
-
-    def start_worker(self, spec: WorkerSpec) -> Answer:
-        """Start a Celery worker in a process of its own."""
-        return self._workers.start(spec)
-
-    def stop_worker(self, name: str, how: Literal["warm", "cold", "kill"] = "warm") -> Answer:
-        """Stop a worker with SIGTERM, SIGQUIT or SIGKILL."""
-        return self._workers.stop(name, how)
-
-    def get_result(
-        self, task_id: str, *, timeout: float | None, propagate: bool = True, on_message: bool = False
-    ) -> Answer:
-        """Wait with ``AsyncResult.get``."""
-        return self._caller.get_result(task_id, timeout=timeout, propagate=propagate, on_message=on_message)
-
-    def state(self, task_id: str) -> Answer:
-        """Answer ``AsyncResult.state``."""
-        return self._caller.state(task_id)
-
-    def close(self) -> None:
-        """End the scenario that is still running, if one is."""
-        self.end()
 
 
 def _worker_command(spec: WorkerSpec) -> list[str]:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from importlib import metadata, util
-from typing import Any, Literal
+from typing import Any
 
-from celeriac.adapters.calling import Caller
+from celeriac.adapters.calling import Caller, CallingAdapter
 from celeriac.adapters.probes import Reporter
 from celeriac.adapters.reference.application import application, register
 from celeriac.adapters.reference.virtual_workers import VirtualWorkers
 from celeriac.adapters.worker_pool import WorkerPool
-from celeriac.conformance.adapter import Adapter, Answer, Call, Event, Ok, Scenario, WorkerSpec
+from celeriac.conformance.adapter import Answer, Event, Ok, Scenario, WorkerSpec
 from celeriac.reference import App
 
 __all__ = ["ReferenceAdapter"]
@@ -31,13 +31,11 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-class ReferenceAdapter(Adapter):
+class ReferenceAdapter(CallingAdapter):
     """The reference as producer, worker, result consumer and local caller."""
 
     def __init__(self) -> None:
         self._app: App | None = None
-        self._caller: Caller
-        self._workers: VirtualWorkers | WorkerPool
 
     def hello(self) -> Mapping[str, Any]:
         """Answer the version of Celeriac, and the features whose packages are not installed."""
@@ -67,32 +65,6 @@ class ReferenceAdapter(Adapter):
             self._app.close()
             self._app = None
         return Ok()
-
-    def call(self, call: Call) -> Answer:
-        """Call a task in the form that ``call.mode`` names."""
-        return self._caller.call(call)
-
-    def start_worker(self, spec: WorkerSpec) -> Answer:
-        """Start a worker: a party of the virtual clock, or a process."""
-        return self._workers.start(spec)
-
-    def stop_worker(self, name: str, how: Literal["warm", "cold", "kill"] = "warm") -> Answer:
-        """Stop a worker."""
-        return self._workers.stop(name, how)
-
-    def get_result(
-        self, task_id: str, *, timeout: float | None, propagate: bool = True, on_message: bool = False
-    ) -> Answer:
-        """Wait with ``AsyncResult.get``, on virtual time if the scenario has it."""
-        return self._caller.get_result(task_id, timeout=timeout, propagate=propagate, on_message=on_message)
-
-    def state(self, task_id: str) -> Answer:
-        """Answer ``AsyncResult.state``."""
-        return self._caller.state(task_id)
-
-    def close(self) -> None:
-        """End the scenario that is still running, if one is."""
-        self.end()
 
 
 def _worker_command(spec: WorkerSpec) -> list[str]:
