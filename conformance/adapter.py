@@ -44,13 +44,14 @@ PROBES: Mapping[str, str] = {
     "celeriac.fail": "fail(message): raise ValueError(message)",
     "celeriac.sleep": "sleep(seconds): occupy the worker for that long, return seconds",
     "celeriac.progress": "progress(steps): update_state('PROGRESS', {'progress': i}) for each of steps; return 'done'",
-    "celeriac.retry": "retry(times, countdown=0): ask to be retried `times` times, then return the number of retries",
+    "celeriac.retry": "retry(times, countdown=0, fail=None): ask to be retried `times` times, then return the number "
+    "of retries, or raise ValueError(fail) if there is one",
     "celeriac.ignore": "ignore(): raise Ignore",
     "celeriac.reject": "reject(requeue): raise Reject(requeue=requeue)",
     "celeriac.child": "child(x, y): apply_async celeriac.add(x, y), return the child's id",
     "celeriac.context": "context(): return the request metadata the worker sees (id, root_id, parent_id, retries, "
     "eta, expires, headers, delivery_info, reply_to, correlation_id)",
-    "celeriac.handler": "handler(request, exc, traceback): errback; emits an `errback` event, returns None",
+    "celeriac.handler": "handler(request, exc, traceback, *args): errback; emits an `errback` event, returns None",
 }
 
 
@@ -178,7 +179,8 @@ class Event:
         kind: ready, started, ended, retried, errback or stopped.
         at: seconds since the Unix epoch on the implementation's clock.
         data: ``worker`` for all; ``task_id``, ``task``, ``args``, ``kwargs``, ``attempt`` for task events;
-            ``state`` and ``value`` for ended; ``exit_code`` for stopped.
+            ``state`` and ``value`` for ended; ``task_id``, ``exc_type``, ``exc_message``, ``has_traceback`` and
+            ``args`` (those after the three) for errback; ``exit_code`` for stopped.
     """
 
     kind: Literal["ready", "started", "ended", "retried", "errback", "stopped"]

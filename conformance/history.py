@@ -34,13 +34,14 @@ KINDS: Mapping[str, str] = {
     "cancelled": "connection, consumer_tag: the broker cancelled a consumer",
     "closed": "connection, scope (channel|connection), by (broker|client), code, text",
     "stored": "task_id, state, result, record (the whole decoded map), expires_in (seconds, None when unknown)",
+    "announced": "task_id, state, record: a result record was published to whoever waits for it (Redis)",
     "called": "op, task, task_id (None until known), call",
     "answered": "op, task_id, answer",
     "ready": "worker",
     "started": "worker, task_id, task, args, kwargs, attempt",
     "ended": "worker, task_id, task, state, value, attempt",
     "retried": "worker, task_id, task, attempt",
-    "errback": "worker, task_id (of the failed task), exc_type, exc_message, has_traceback",
+    "errback": "worker, task_id (of the failed task), exc_type, exc_message, has_traceback, args",
     "stopped": "worker, exit_code",
 }
 

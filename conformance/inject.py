@@ -1,17 +1,22 @@
-"""How the harness puts messages of its own into a queue, past the tap and past the implementation."""
+"""How the harness puts messages and results of its own into a broker, past the tap and past the implementation."""
 
 from __future__ import annotations
 
 import contextlib
+import json
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import kombu
 import redis
 from amqp import Message
 
-from celeriac.conformance.messages import WireMessage, redis_envelope
+from celeriac.conformance.messages import WireMessage, redis_envelope, reply_message
 
 __all__ = ["AmqpInjector", "Injector", "RedisInjector"]
+
+#: Seconds for which the harness's own results are kept.
+_KEPT = 600
 
 
 class Injector(Protocol):
@@ -22,6 +27,9 @@ class Injector(Protocol):
 
     def send(self, message: WireMessage, queue: str) -> None:
         """Put a message into the queue."""
+
+    def store(self, record: Mapping[str, Any], reply_to: str) -> None:
+        """Store a result record where callers look for it."""
 
     def close(self) -> None:
         """Remove the queue and disconnect; a broker that is gone is not an error."""
@@ -56,6 +64,10 @@ class AmqpInjector:
         )
         self._channel.basic_publish(wire, exchange="", routing_key=queue)
 
+    def store(self, record: Mapping[str, Any], reply_to: str) -> None:
+        """Send the record to the queue ``reply_to``."""
+        self.send(reply_message(record), reply_to)
+
     def close(self) -> None:
         """Delete the queue and disconnect."""
         try:
@@ -84,6 +96,14 @@ class RedisInjector:
     def send(self, message: WireMessage, queue: str) -> None:
         """Push to the end from which nobody consumes, as producers do."""
         self._client.lpush(queue, redis_envelope(message, queue))
+
+    def store(self, record: Mapping[str, Any], reply_to: str) -> None:
+        """Write the record to the key of its task for a while, and publish it on the channel of that name."""
+        key, text = f"celery-task-meta-{record['task_id']}", json.dumps(record)
+        with self._client.pipeline() as pipe:
+            pipe.setex(key, _KEPT, text)
+            pipe.publish(key, text)
+            pipe.execute()
 
     def close(self) -> None:
         """Delete the queue's lists and disconnect."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-__all__ = ["Embed", "WireMessage", "redis_envelope", "task_message"]
+__all__ = ["Embed", "WireMessage", "redis_envelope", "reply_message", "result_record", "task_message"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,3 +154,21 @@ def redis_envelope(message: WireMessage, queue: str) -> bytes:
         "properties": properties,
     }
     return json.dumps(envelope).encode()
+
+
+def result_record(task_id: str, status: str, result: Any, **members: Any) -> dict[str, Any]:
+    """Answer a result record as the spec's chapter on results has it, with some members replaced or added."""
+    return {
+        "status": status,
+        "result": result,
+        "traceback": None,
+        "children": [],
+        **members,
+        "task_id": task_id,
+    }
+
+
+def reply_message(record: Mapping[str, Any]) -> WireMessage:
+    """Answer the message that carries a result record to the caller's reply queue."""
+    properties = {"correlation_id": record["task_id"], "delivery_mode": 1}
+    return WireMessage(record["task_id"], {}, properties, json.dumps(record).encode())

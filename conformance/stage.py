@@ -138,6 +138,10 @@ class Stage(ABC):
         """Send a message of the harness's own to the scenario's queue."""
         self._injector.send(message, self.scenario.queue)
 
+    def store(self, record: Mapping[str, Any], reply_to: str) -> None:
+        """Store a result record of the harness's own."""
+        self._injector.store(record, reply_to)
+
     def broker_down(self) -> None:
         """Cut the implementation off from the broker."""
         self._gate.refuse(True)

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from hypothesis import assume, given
 
 from celeriac.conformance.adapter import Answer, Broken, Call, Ok, Raised, Unsupported, WorkerSpec
-from celeriac.conformance.calls import Called, LeaseNeed, Sent, iso
-from celeriac.conformance.messages import WireMessage, task_message
+from celeriac.conformance.calls import Called, LeaseNeed, Sent
+from celeriac.conformance.decoding import iso
+from celeriac.conformance.messages import WireMessage, result_record, task_message
 from celeriac.conformance.strategies import execution_options
 from celeriac.conformance.verdicts import HarnessError, Inconclusive, Judgement, NotApplicable, Violation
 
@@ -265,6 +266,15 @@ class World:
                 "get_result", called.id, timeout=patience, propagate=propagate, on_message=on_message
             )
         )
+
+    def store(self, called: Called, status: str, result: Any, **members: Any) -> None:
+        """Store a state of a called task in a worker's place; ``members`` are further ones of the record.
+
+        Raises:
+            Violation: no message of the call appears.
+        """
+        reply_to = self.published(called).properties.get("reply_to")
+        self.stage.store(result_record(called.id, status, result, **members), str(reply_to))
 
     def state(self, called: Called) -> Ok | Raised:
         """Answer the state of the task as the implementation's caller sees it."""

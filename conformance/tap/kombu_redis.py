@@ -8,6 +8,7 @@
 ``SADD _kombu.binding.EX member``    bound
 ``PUBLISH /0.EX envelope``           published to a fanout exchange
 ``SETEX celery-task-meta-ID s map``  stored
+``PUBLISH celery-task-meta-ID map``  announced
 ===================================  ==========================================================
 
 A queue of priority step 3 is the list ``queue``, two separator bytes, ``3``; the step is recorded as ``bucket``.
@@ -151,7 +152,7 @@ class KombuOnRedis:
             "HDEL": self._settle,
             "HSET": self._take,
             "SADD": self._bind,
-            "PUBLISH": self._fan_out,
+            "PUBLISH": self._spread,
             "SET": self._store,
             "SETEX": self._store,
             "PSETEX": self._store,
@@ -204,9 +205,12 @@ class KombuOnRedis:
             else:
                 self._emit("published", queue=queue, bucket=bucket, **envelope.fields())
 
-    def _fan_out(self, command: Command) -> None:
-        envelope = Envelope.read(command.args[-1]) if command.text(0).startswith("/") else None
-        if envelope is not None:
+    def _spread(self, command: Command) -> None:
+        _, is_result, task_id = command.text(0).partition(RESULT)
+        if is_result:
+            record = as_result(command.args[-1]) or {}
+            self._emit("announced", task_id=task_id, state=record.get("status"), record=record)
+        elif command.text(0).startswith("/") and (envelope := Envelope.read(command.args[-1])) is not None:
             self._emit("published", queue=None, bucket=0, **envelope.fields())
 
     def _deliver(self, key: bytes, item: bytes) -> None:

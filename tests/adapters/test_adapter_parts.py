@@ -239,7 +239,7 @@ def test_direct_call_reports_nothing() -> None:
 
 def test_handler_reports_the_failure_it_is_told_of() -> None:
     """The errback probe reports the failed task and its error."""
-    _, events = _run("celeriac.handler", SimpleNamespace(id="t0"), ValueError("no"), "Traceback")
+    _, events = _run("celeriac.handler", SimpleNamespace(id="t0"), ValueError("no"), "Traceback", 7)
 
     assert [event.kind for event in events] == ["errback"]
     assert events[0].data == {
@@ -248,4 +248,5 @@ def test_handler_reports_the_failure_it_is_told_of() -> None:
         "exc_type": "ValueError",
         "exc_message": "no",
         "has_traceback": True,
+        "args": (7,),
     }

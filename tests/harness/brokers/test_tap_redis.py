@@ -331,10 +331,23 @@ def test_a_fanout_message_is_published() -> None:
     """PUBLISH of an envelope to an exchange's channel is published without a queue; other messages are not."""
     world = Conversation()
     world.connection(
-        sent("PUBLISH", "/0.ex", envelope()), sent("PUBLISH", "celery-task-meta-t1", json.dumps(RECORD))
+        sent("PUBLISH", "/0.ex", envelope()), sent("PUBLISH", "/0.ex", "{}"), sent("PUBLISH", "x", "y")
     )
     assert [(kind, data["queue"], data["task_id"]) for kind, data in world.records] == [
         ("published", None, "t1")
+    ]
+
+
+def test_a_published_result_is_announced() -> None:
+    """PUBLISH of a record on the channel of its task is announced, and what is no record is announced as such."""
+    world = Conversation()
+    world.connection(
+        sent("PUBLISH", "celery-task-meta-t1", json.dumps(RECORD)),
+        sent("PUBLISH", "celery-task-meta-t2", "x"),
+    )
+    assert world.records == [
+        ("announced", {"task_id": "t1", "state": "SUCCESS", "record": RECORD}),
+        ("announced", {"task_id": "t2", "state": None, "record": {}}),
     ]
 
 
