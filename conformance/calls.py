@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Literal
 
 from celeriac.conformance.adapter import Ok, Raised
 from celeriac.conformance.messages import WireMessage
 from celeriac.conformance.verdicts import Judgement, Violation
 
-__all__ = ["Called", "LeaseNeed", "Sent", "iso"]
+__all__ = ["Called", "LeaseNeed", "Sent"]
 
 #: The kind of broker time-out that a scenario is about.
 LeaseNeed = Literal["channel-close", "redeliver"] | None
-
-
-def iso(moment: float) -> str:
-    """Answer epoch seconds as ISO 8601 text in UTC with microseconds."""
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds")
 
 
 @dataclass(frozen=True, slots=True)

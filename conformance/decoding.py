@@ -1,8 +1,8 @@
-"""What the harness reads out of a message: moments and bodies."""
+"""What the harness reads out of a message, moments and bodies."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from kombu import compression, serialization
@@ -10,7 +10,12 @@ from kombu import compression, serialization
 if TYPE_CHECKING:
     from celeriac.conformance.history import Record
 
-__all__ = ["body_of", "moment", "plain_body"]
+__all__ = ["body_of", "iso", "moment", "plain_body"]
+
+
+def iso(at: float) -> str:
+    """Answer epoch seconds as ISO 8601 text in UTC with microseconds."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds")
 
 
 def moment(text: Any) -> float | None:

@@ -17,12 +17,14 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from celeriac.conformance.decoding import iso, moment
 from celeriac.conformance.verdicts import Judgement
 
 if TYPE_CHECKING:
     from celeriac.conformance.history import History, Record
 
 __all__ = [
+    "MILLISECOND",
     "acked_after_end",
     "acked_before_end",
     "attempts",
@@ -31,6 +33,7 @@ __all__ = [
     "executed",
     "held_until",
     "lease_closed",
+    "moment_within",
     "never_started",
     "not_before",
     "redelivered",
@@ -41,11 +44,31 @@ __all__ = [
     "stored",
 ]
 
+#: The precision of a moment on the wire that every implementation has, in seconds.
+MILLISECOND = 0.001
+
 
 def equal(expected: Any, observed: Any, what: str, *evidence: Record) -> Judgement:
     """Judge that ``what`` has the expected value."""
     verdict = "pass" if _same(expected, observed) else "fail"
     return _judge(verdict == "pass", f"{what} is {expected!r}", f"{what} is {observed!r}", evidence)
+
+
+def moment_within(record: Record, header: str, earliest: float, latest: float, why: str) -> Judgement:
+    """Judge that a header denotes a moment in a range (epoch seconds), to the millisecond.
+
+    Args:
+        record: the published message.
+        header: ``eta`` or ``expires``.
+        earliest: the first moment that will do.
+        latest: the last one.
+        why: where the range comes from, in words.
+    """
+    text = record.headers.get(header)
+    at = moment(text)
+    ok = at is not None and earliest - MILLISECOND <= at <= latest + MILLISECOND
+    span = iso(earliest) if earliest == latest else f"{iso(earliest)} to {iso(latest)}"
+    return _judge(ok, f"{header} is {why}: {span}", f"{header} is {text!r}", [record])
 
 
 def not_before(history: History, task_id: str, moment: float) -> Judgement:
