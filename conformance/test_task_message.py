@@ -91,7 +91,8 @@ def test_call_from_inside_is_a_child(world: World) -> None:
     world.worker()
     message = world.message("celeriac.child", (2, 2)).with_headers(root_id="celeriac-root")
     world.inject(message)
-    world.expect("ended", task_id=message.task_id)
+    ended = world.expect("ended", task_id=message.task_id)
+    world.expect("published", task_id=ended.value)
     children = [r for r in world.history.of("published") if r.headers.get("task") == "celeriac.add"]
     world.require("MSG-005", len(children) == 1, "one message for the child", f"{len(children)}", *children)
     headers = children[0].headers
