@@ -85,7 +85,7 @@ class RedisInjector:
     """
 
     def __init__(self, url: str) -> None:
-        self._client = redis.Redis.from_url(url)
+        self._client: Any = redis.Redis.from_url(url)
         self._queue = ""
 
     def open(self, queue: str) -> None:

@@ -13,7 +13,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-__all__ = ["Embed", "WireMessage", "redis_envelope", "reply_message", "result_record", "task_message"]
+__all__ = [
+    "Embed",
+    "WireMessage",
+    "redis_envelope",
+    "reply_message",
+    "result_record",
+    "task_message",
+    "wire_signature",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,24 @@ class Embed:
             "chord": self.chord,
             **self.extra,
         }
+
+
+def wire_signature(
+    task: str,
+    *args: Any,
+    kwargs: Mapping[str, Any] | None = None,
+    immutable: bool = False,
+    **options: Any,
+) -> dict[str, Any]:
+    """Answer a signature as it stands in a body."""
+    return {
+        "task": task,
+        "args": list(args),
+        "kwargs": dict(kwargs or {}),
+        "options": options,
+        "subtask_type": None,
+        "immutable": immutable,
+    }
 
 
 def task_message(

@@ -11,7 +11,7 @@ from celeriac.conformance import oracles
 from celeriac.conformance.adapter import Raised
 from celeriac.conformance.checks import check
 from celeriac.conformance.decoding import moment
-from celeriac.conformance.messages import Embed
+from celeriac.conformance.messages import Embed, wire_signature
 
 if TYPE_CHECKING:
     from celeriac.conformance.calls import Called
@@ -211,24 +211,12 @@ def test_task_in_time_is_executed(world: World) -> None:
         world.judge("EXP-012", oracles.executed(world.history, sent.task_id))
 
 
-def signature(task: str, *args: Any, **options: Any) -> dict[str, Any]:
-    """Answer a signature as it stands in a body."""
-    return {
-        "task": task,
-        "args": list(args),
-        "kwargs": {},
-        "options": options,
-        "subtask_type": None,
-        "immutable": False,
-    }
-
-
 @check("EXP-013")
 def test_expired_task_calls_nobody(world: World) -> None:
     """Neither the callback nor the errback of an expired task is sent or called."""
     embed = Embed(
-        callbacks=[signature("celeriac.add", 16, task_id="celeriac-callback")],
-        errbacks=[signature("celeriac.handler")],
+        callbacks=[wire_signature("celeriac.add", 16, task_id="celeriac-callback")],
+        errbacks=[wire_signature("celeriac.handler")],
     )
     task_id = receive_expired(world, embed=embed)
     callbacks = world.history.of("published", task_id="celeriac-callback")
