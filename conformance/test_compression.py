@@ -155,14 +155,14 @@ def test_compression_is_the_outermost_layer(world: World) -> None:
     serializers = [name for name in ("json", "yaml", "msgpack", "pickle") if world.has(f"serializer:{name}")]
     world.begin()
     for name in serializers:
+        plain = world.published(world.call("celeriac.echo", ARGS, serializer=name))
         for scheme in schemes(world):
             about = f"serializer {name}, compression {scheme}"
             record = world.published(world.call("celeriac.echo", ARGS, serializer=name, compression=scheme))
-            seen = record.properties.get("content_type")
-            judgement = oracles.equal(
-                label_of("serializer", name), seen, f"{about}: the content type", record
-            )
-            world.judge("CMP-013", judgement)
+            for kind in ("content_type", "content_encoding"):
+                expected, seen = plain.properties.get(kind), record.properties.get(kind)
+                judgement = oracles.equal(expected, seen, f"{about}: the {kind}", plain, record)
+                world.judge("CMP-013", judgement)
             args = list(body_of(record)[0])
             world.judge("CMP-013", oracles.equal(list(ARGS), args, f"{about}: the arguments", record))
 

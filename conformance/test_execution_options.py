@@ -38,7 +38,7 @@ def require_message(
     record = messages[0]
     world.judge(requirement, oracles.equal(task, record.headers.get("task"), "the task header", record))
     body = body_of(record)
-    seen = [list(body[0]), dict(body[1])]
+    seen = [list(body[0] or ()), dict(body[1] or {})]
     world.judge(requirement, oracles.equal([list(args), dict(kwargs)], seen, "the arguments", record))
     return record
 
@@ -215,7 +215,7 @@ def test_undeclared_queue_keeps_its_messages(world: World) -> None:
     """A message to a queue that nobody has used yet is executed by the first worker that consumes it."""
     world.begin()
     elsewhere = f"{world.queue}.new"
-    called = world.call(queue=elsewhere)
+    called = world.call(queue=elsewhere, serializer="json")
     world.published(called)
     world.worker(queues=(elsewhere,))
     world.expect("ended", task_id=called.id)
@@ -369,6 +369,5 @@ def test_links_travel_with_every_serializer(world: World) -> None:
         expected = f"serializer {name}: the call with a link is accepted"
         world.require("OPT-028", isinstance(called.answer, Ok), expected, f"{called.answer}")
         found = body_of(world.published(called))[2].get("callbacks")
-        world.judge(
-            "OPT-028", oracles.equal(1, len(found or ()), f"serializer {name}: the number of callbacks")
-        )
+        expected = f"serializer {name}: the callback is in the body"
+        world.require("OPT-028", "celeriac.add" in str(found), expected, f"callbacks: {found!r}")

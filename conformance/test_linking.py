@@ -136,7 +136,7 @@ def options_of(record: Record) -> dict[str, Any]:
 def test_callback_keeps_its_options(world: World) -> None:
     """Expiry, priority and links of one callback are those of its message; the next callback has none."""
     link, link_error = sig("celeriac.echo", "linked"), sig("celeriac.handler")
-    options = {"expires": 3600, "priority": 7, "link": [link], "link_error": [link_error]}
+    options: dict[str, Any] = {"expires": 3600, "priority": 7, "link": [link], "link_error": [link_error]}
     message = parent(
         world, callbacks=[sig("celeriac.echo", "first", **options), sig("celeriac.echo", "second")]
     )
@@ -152,7 +152,7 @@ def test_callback_keeps_its_options(world: World) -> None:
     world.require("LNK-005", 3500 < left < 3700, "the first expires in 3600 s", f"in {left:.3f} s", mine[0])
     expected = {"priority": 7, "link": named([link]), "link_error": named([link_error])}
     world.judge("LNK-005", oracles.equal(expected, first, "the options of the first", mine[0]))
-    nothing = {"expires": None, "priority": 0, "link": [], "link_error": []}
+    nothing: dict[str, Any] = {"expires": None, "priority": 0, "link": [], "link_error": []}
     world.judge("LNK-005", oracles.equal(nothing, second, "the options of the second", other[0]))
 
 
@@ -234,7 +234,7 @@ def test_chain_goes_on_with_the_result(world: World) -> None:
     """Each task of a chain is called with the result of the one before, to the end of the chain."""
     message = parent(world, chain=list(CHAIN))
     third = [[20, "third"], {}]
-    expected = [
+    expected: list[tuple[str, list[Any]]] = [
         ("celeriac.add", [4, 16]),
         ("celeriac.echo", [20, "third"]),
         ("celeriac.echo", [third, "fourth"]),

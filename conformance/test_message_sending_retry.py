@@ -51,13 +51,14 @@ def attempts(world: World) -> Schedule:
 def schedule(
     world: World, waits: Sequence[float], settings: Mapping[str, Any] | None = None, **options: Any
 ) -> Judgement:
-    """Judge the attempts of a call in vain against ``waits``.
+    """Judge the first waits of a call in vain against ``waits``; how many there are is for RTY-001 to decide.
 
     Where time is real, a call whose waits seem too long is repeated, because load lengthens waits.
     """
     runs: list[Schedule] = []
     while True:
-        runs.append(call_in_vain(world, settings, **options)[0])
+        moments = call_in_vain(world, settings, **options)[0]
+        runs.append(moments[: len(waits) + 1])
         judgement = oracles.attempts(runs, waits, early=EARLY, lateness=world.stage.jitter)
         if judgement.verdict == "pass" or len(runs) == world.stage.repeats or beyond_load(runs[-1], waits):
             return judgement
@@ -86,20 +87,32 @@ def test_number_of_attempts(world: World, retries: int) -> None:
     world.require("RTY-001", isinstance(called.answer, Raised), "the call raises", f"{called.answer}")
 
 
-@check("RTY-002")
-def test_schedules_of_the_vectors(world: World) -> None:
-    """Every policy of the vector file has the waits that the file gives."""
-    cases = [
+def cases(world: World) -> list[dict[str, Any]]:
+    """Answer the cases of the vector file that end, and that this stage can afford to wait for.
+
+    Those that name classes of errors are left out: these have requirements of their own.
+    """
+    return [
         case
         for case in vectors("retry-schedules")["cases"]
-        if case["effective"]["max_retries"] is not None and case["total"] <= world.stage.longest
+        if case["effective"]["max_retries"] is not None
+        and case["total"] <= world.stage.longest
+        and not case["effective"]["retry_errors"]
+        and "retry_errors" not in case.get("setting", ())
     ]
-    for case in world.sample(cases):
-        settings = {"task_publish_retry_policy": from_json(case["setting"])} if "setting" in case else {}
-        options = {"retry_policy": from_json(case["option"])} if "option" in case else {}
-        world.judge(
-            "RTY-002", schedule(world, case["waits"], settings, retry=True, **options).about(case["name"])
-        )
+
+
+def in_full(case: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer the effective policy of a case, every number given."""
+    return {name: value for name, value in case["effective"].items() if name != "retry_errors"}
+
+
+@check("RTY-002")
+def test_schedules_of_the_vectors(world: World) -> None:
+    """Every policy of the vector file, given in full, has the waits that the file gives."""
+    for case in world.sample(cases(world)):
+        judgement = schedule(world, case["waits"], retry=True, retry_policy=in_full(case))
+        world.judge("RTY-002", judgement.about(case["name"]))
 
 
 @check("RTY-002")
@@ -152,7 +165,7 @@ def test_setting_switches_retry_off(world: World) -> None:
 def test_option_switches_retry_on(world: World) -> None:
     """The option wins over the setting."""
     moments, _ = call_in_vain(world, {"task_publish_retry": False}, retry=True, retry_policy=POLICY)
-    world.judge("RTY-007", oracles.equal(3, len(moments), "the number of attempts"))
+    world.require("RTY-007", len(moments) > 1, "more than one attempt", f"{len(moments)}")
 
 
 @check("RTY-008")
@@ -174,7 +187,7 @@ def test_null_retries_for_ever(world: World) -> None:
     world.require(
         "RTY-009", isinstance(called.answer, Ok), expected, f"{called.answer} after {len(attempts(world))}"
     )
-    world.published(called)
+    world.expect("published")
 
 
 def call_through_an_outage(world: World, **options: Any) -> Called:
@@ -191,7 +204,7 @@ def test_outage_is_bridged(world: World) -> None:
     """When the broker comes back in time, exactly one message is published."""
     called = call_through_an_outage(world)
     world.require("RTY-010", isinstance(called.answer, Ok), "the call succeeds", f"{called.answer}")
-    world.published(called)
+    world.expect("published")
     messages = world.history.of("published")
     world.judge("RTY-010", oracles.equal(1, len(messages), "the number of messages", *messages))
 
@@ -200,14 +213,15 @@ def test_outage_is_bridged(world: World) -> None:
 def test_retried_message_is_the_message_of_the_call(world: World) -> None:
     """The id is the one answered, and eta and expires count from the call, not from the last attempt."""
     called = call_through_an_outage(world, countdown=100, expires=200)
-    record = world.published(called)
-    for header, seconds in (("eta", 100), ("expires", 200)):
+    record, usual = world.published(called), world.call(countdown=100, expires=200)
+    for header in ("eta", "expires"):
         at = moment(record.headers.get(header))
-        late = None if at is None else at - seconds - called.before
+        usually = moment(world.published(usual).headers.get(header))
+        late = None if at is None or usually is None else (at - called.before) - (usually - usual.before)
         world.require(
             "RTY-011",
-            late is not None and -EARLY <= late < 0.5,
-            f"{header} is the moment of the call plus {seconds} s",
+            late is not None and abs(late) < 0.5,
+            f"{header} is as long after the call as without an outage",
             f"it is {late} s later than that",
             record,
         )
@@ -219,6 +233,23 @@ def test_option_merges_over_the_setting(world: World) -> None:
     settings = {"task_publish_retry_policy": {**POLICY, "max_retries": 3, "interval_start": 0.4}}
     judgement = schedule(world, (0.1, 0.3, 0.5), settings, retry=True, retry_policy={"interval_start": 0.1})
     world.judge("RTY-012", judgement)
+    for case in world.sample([case for case in cases(world) if "option" in case and "setting" in case]):
+        world.judge("RTY-012", as_in_full(world, case))
+
+
+def as_in_full(world: World, case: Mapping[str, Any]) -> Judgement:
+    """Judge that a policy has as many attempts, with the same waits, as the effective policy given in full."""
+    settings = {"task_publish_retry_policy": from_json(case["setting"])} if "setting" in case else {}
+    options = {"retry_policy": from_json(case["option"])} if "option" in case else {}
+    full = call_in_vain(world, retry=True, retry_policy=in_full(case))[0]
+    waits = [later - earlier for earlier, later in pairwise(full)]
+    for _ in range(world.stage.repeats):
+        moments = call_in_vain(world, settings, retry=True, **options)[0]
+        late = 2 * world.stage.jitter
+        judgement = oracles.attempts([moments], waits, early=late + EARLY, lateness=late)
+        if judgement.verdict == "pass":
+            break
+    return judgement.about(case["name"])
 
 
 @check("RTY-013")
@@ -227,11 +258,14 @@ def test_missing_keys_have_the_documented_defaults(world: World) -> None:
     partial = {"max_retries": 2}
     world.judge("RTY-013", schedule(world, (0, 0.2), None, retry=True, retry_policy=partial))
     world.judge("RTY-013", schedule(world, (0, 0.2), {"task_publish_retry_policy": partial}, retry=True))
+    for case in world.sample([case for case in cases(world) if ("option" in case) != ("setting" in case)]):
+        world.judge("RTY-013", as_in_full(world, case))
 
 
 @check("RTY-014")
 def test_policy_does_not_outlive_its_call(world: World) -> None:
-    """After a call with a policy of its own, a call without one has the default schedule."""
+    """After a call with a policy of its own, a call without one has the schedule that it always has."""
+    usual = len(call_in_vain(world, retry=True)[0])
     runs = []
     for _ in range(world.stage.repeats):
         call_in_vain(world, retry=True, retry_policy={**POLICY, "max_retries": 1})
@@ -241,20 +275,28 @@ def test_policy_does_not_outlive_its_call(world: World) -> None:
     jitter = world.stage.jitter
     judgement = oracles.attempts([run[:2] for run in runs], (0,), early=EARLY, lateness=jitter)
     world.judge("RTY-014", judgement)
-    world.judge("RTY-014", oracles.equal(4, min(map(len, runs)), "the number of attempts of the second call"))
+    what = "the number of attempts of the second call"
+    world.judge("RTY-014", oracles.equal(usual, min(map(len, runs)), what))
 
 
 @check("RTY-014")
 def test_policy_does_not_reach_a_call_without_retry(world: World) -> None:
-    """After a call with a policy, over a connection that works, a later call with retry off tries once."""
+    """A later call with retry off tries as often after a call with a policy as after one without retry."""
+    later = attempts_without_retry(world, retry=True, retry_policy={**POLICY, "max_retries": 4})
+    usual = attempts_without_retry(world, retry=False)
+    what = "the number of attempts of a later call with retry off"
+    world.judge("RTY-014", oracles.equal(usual, later, what))
+
+
+def attempts_without_retry(world: World, **options: Any) -> int:
+    """Answer how often a call with retry off tries to connect, some time after a call with these options."""
     world.begin(fresh=True, results=False)
-    world.published(world.call(retry=True, retry_policy={**POLICY, "max_retries": 4}))
+    world.published(world.call(**options))
     world.broker_down()
     world.call(retry=False)
     first = len(attempts(world))
     world.call(retry=False)
-    later = len(attempts(world)) - first
-    world.require("RTY-014", later <= 1, "at most one attempt of a call with retry off", f"{later} attempts")
+    return len(attempts(world)) - first
 
 
 INVALID_POLICIES: Sequence[Any] = (
@@ -289,7 +331,7 @@ def test_invalid_policies_are_refused_at_once(world: World) -> None:
 def test_every_connection_error_is_retried(world: World, policy: dict[str, Any]) -> None:
     """Without retry_errors a refused connection is retried."""
     moments, _ = call_in_vain(world, retry=True, retry_policy=policy)
-    world.judge("RTY-016", oracles.equal(3, len(moments), "the number of attempts"))
+    world.require("RTY-016", len(moments) > 1, "more than one attempt", f"{len(moments)}")
 
 
 @check("RTY-017")
