@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ arguments = st.lists(st.integers() | st.text(max_size=10) | st.none() | st.boole
 keywords = st.dictionaries(st.from_regex(r"[a-z_]{1,10}", fullmatch=True), st.integers(), max_size=4)
 
 #: What differs between two messages of one call.
-PERSONAL = {"id", "root_id", "eta", "expires", "origin"}
+PERSONAL = {"id", "root_id", "parent_id", "eta", "expires", "origin"}
 
 
 def messages_of(world: World, called: Called) -> list[Record]:
@@ -314,13 +315,18 @@ def linked(task: str, *args: Any) -> Signature:
     return Signature(task, args)
 
 
+def signature_of(found: Any) -> Any:
+    """Answer the name and the arguments of a signature in a body; anything else is answered as it is."""
+    return (found.get("task"), list(found.get("args") or ())) if isinstance(found, Mapping) else found
+
+
 def require_links(
     world: World, requirement: str, key: str, expected: list[tuple[str, list[Any]]], **options: Any
 ) -> None:
     """Require the names and arguments of the signatures in the body of a call."""
     record = world.published(world.call(**options))
     found = body_of(record)[2].get(key)
-    seen = [(sig.get("task"), list(sig.get("args") or ())) for sig in found or ()]
+    seen = [signature_of(item) for item in found] if isinstance(found, list | tuple) else found
     world.judge(requirement, oracles.equal(expected, seen, f"the {key} in the body", record))
 
 

@@ -142,11 +142,11 @@ def test_wait_goes_on_until_a_final_state(world: World) -> None:
 
 @check("ONM-006", roles=ROLES)
 def test_wait_ends_with_failure_and_revocation(world: World) -> None:
-    """A failed and a revoked task end the wait as a success does."""
+    """A failed and a revoked task end the wait as a success does; how is for ONM-008 and EXP-015 to decide."""
     for status, result in (("FAILURE", ERROR), ("REVOKED", REVOKED)):
         answer = world.get(call(world, (status, result)))
-        ended = isinstance(answer, Raised) and answer.category != "timeout"
-        world.require("ONM-006", ended, f"{status} ends the wait with an error", f"{answer}")
+        ended = not (isinstance(answer, Raised) and answer.category == "timeout")
+        world.require("ONM-006", ended, f"{status} ends the wait", f"{answer}")
 
 
 @check("ONM-007", roles=ROLES)

@@ -1,0 +1,56 @@
+"""Every check bites: each reference that is wrong on purpose fails exactly the requirement that it breaks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from celeriac.spec import load
+from tests.saboteurs.roster import ODDITIES, SABOTEURS, VARIANTS, Saboteur
+
+pytestmark = pytest.mark.saboteurs
+
+#: How many chapters, at the least, have a saboteur of their own: those that have checks.
+FAILED = 1
+
+
+def named(variant: Any) -> str:
+    """Answer the id of a variant, for the name of its test."""
+    return str(variant.id)
+
+
+@pytest.mark.parametrize("variant", SABOTEURS, ids=named)
+def test_saboteur_is_caught(matrix: Any, baseline: Any, variant: Saboteur) -> None:
+    """The suite fails the requirement that a saboteur breaks, by its name, and no other."""
+    outcome = matrix[variant]
+    broken = dict.fromkeys((variant.requirement, *variant.also), "fail")
+    changed = {
+        name: verdict for name, verdict in outcome.verdicts.items() if verdict != baseline.verdicts[name]
+    }
+    assert changed == broken, f"{variant.what}\n{outcome.log[-3000:]}"
+    assert outcome.status == FAILED
+    sentence = load().requirements[variant.requirement].sentence
+    assert f"{variant.requirement}" in outcome.log
+    assert " ".join(sentence.split()[:4]) in " ".join(outcome.log.split())
+
+
+def test_reference_is_green(baseline: Any) -> None:
+    """The reference itself passes the suite, as the matrix runs it."""
+    assert baseline.verdicts["ETA-004"] == "pass"
+
+
+@pytest.mark.parametrize("saboteur", SABOTEURS, ids=named)
+def test_saboteur_breaks_a_requirement(saboteur: Saboteur) -> None:
+    """The requirements that a saboteur names exist, and it says why when there are several."""
+    known = load().requirements
+    assert {saboteur.requirement, *saboteur.also} <= known.keys()
+    assert bool(saboteur.also) == bool(saboteur.because)
+
+
+def test_ids_are_unique() -> None:
+    """No two variants share an id, and each id can be given to --adapter."""
+    counts = Counter(variant.id for variant in (*SABOTEURS, *ODDITIES))
+    assert [name for name, count in counts.items() if count > 1 or not name.isidentifier()] == []
+    assert len(VARIANTS) == len(counts) + 1

@@ -1,0 +1,120 @@
+"""Saboteurs among the callers: headers, properties and the shape of the body."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+from uuid import uuid4
+
+from celeriac.reference import message, settings
+from celeriac.reference.app import App
+from celeriac.reference.context import current_worker_context
+from celeriac.reference.message import TaskMessage
+from celeriac.reference.signature import Signature
+from tests.saboteurs.exchanges import rebuilt, recalled, with_headers, with_properties, without
+from tests.saboteurs.variants import Saboteur
+
+__all__ = ["SABOTEURS"]
+
+_body = message._body
+_to_wire = Signature.to_wire
+
+
+def _own_parent(built: TaskMessage, options: Mapping[str, Any]) -> TaskMessage:
+    return built if options.get("parent_id") else with_headers(built, parent_id=built.task_id)
+
+
+def _own_root(built: TaskMessage, options: Mapping[str, Any]) -> TaskMessage:
+    return with_headers(built, root_id=built.task_id)
+
+
+def _five_from_outside(_: App, options: dict[str, Any]) -> Mapping[str, Any]:
+    outside = current_worker_context() is None and options.get("priority") is None
+    return {**options, "priority": 5} if outside else options
+
+
+def _no_limits(built: TaskMessage, options: Mapping[str, Any]) -> TaskMessage:
+    none = built.headers["timelimit"] == [None, None]
+    return with_headers(built, timelimit=[0, 0]) if none else built
+
+
+def _no_chord(args: Any, kwargs: Any, options: Mapping[str, Any]) -> list[Any]:
+    body = _body(args, kwargs, options)
+    return [*body[:2], without(body[2], "chord")]
+
+
+SABOTEURS = (
+    Saboteur(
+        "header_missing",
+        "the header replaced_task_nesting is missing",
+        (rebuilt(lambda built, _: replace(built, headers=without(built.headers, "replaced_task_nesting"))),),
+        "MSG-001",
+        seen="celery-node 0.5.9, which sends three headers",
+    ),
+    Saboteur(
+        "argsrepr_is_a_list",
+        "the header argsrepr is a list of texts",
+        (rebuilt(lambda built, _: with_headers(built, argsrepr=[built.headers["argsrepr"]])),),
+        "MSG-002",
+    ),
+    Saboteur(
+        "correlation_id_of_its_own",
+        "the correlation_id is another id",
+        (rebuilt(lambda built, _: with_properties(built, correlation_id=str(uuid4()))),),
+        "MSG-003",
+    ),
+    Saboteur(
+        "root_is_its_own_parent",
+        "a task called from outside has itself as its parent",
+        (rebuilt(_own_parent),),
+        "MSG-004",
+    ),
+    Saboteur(
+        "child_is_a_root",
+        "a task called from within a task has itself as its root",
+        (rebuilt(_own_root),),
+        "MSG-005",
+        also=("LNK-007", "LNK-020"),
+        because="callbacks and errbacks are called from within a task, too",
+    ),
+    Saboteur(
+        "first_call_is_a_retry",
+        "the header retries counts the first call",
+        (rebuilt(lambda built, _: with_headers(built, retries=built.headers["retries"] or 1)),),
+        "MSG-006",
+    ),
+    Saboteur(
+        "no_limit_is_zero",
+        "time limits that were not given are 0",
+        (rebuilt(_no_limits),),
+        "MSG-007",
+    ),
+    Saboteur(
+        "embed_key_missing",
+        "the mapping in the body has no chord",
+        (mock.patch.object(message, "_body", _no_chord),),
+        "MSG-009",
+        seen="celery-node 0.5.9, which sends an empty mapping",
+    ),
+    Saboteur(
+        "signature_incomplete",
+        "signatures in the body have no subtask_type",
+        (mock.patch.object(Signature, "to_wire", lambda self: without(_to_wire(self), "subtask_type")),),
+        "MSG-010",
+    ),
+    Saboteur(
+        "messages_are_transient",
+        "messages are sent with the delivery mode 1",
+        (mock.patch.dict(settings.DEFAULTS, task_default_delivery_mode=1),),
+        "MSG-012",
+        seen="node-celery 0.2.8",
+    ),
+    Saboteur(
+        "default_priority_of_five",
+        "a message without a priority is sent with 5",
+        (recalled(_five_from_outside),),
+        "MSG-013",
+    ),
+)
