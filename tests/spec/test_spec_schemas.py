@@ -95,6 +95,8 @@ GOOD: dict[str, list[Any]] = {
         RESULT,
         {**RESULT, "status": "REVOKED", "result": {"exc_type": "TaskRevokedError", "exc_message": ["expired"]}},
         {**RESULT, "status": "PROGRESS", "result": {"progress": 50}},
+        {**RESULT, "status": "RETRY", "result": None},
+        {**RESULT, "status": "RETRY", "result": {"exc_type": "ValueError", "exc_message": ["not yet"]}},
     ],
     "settings": [{}, {"task_serializer": "yaml", "accept_content": ["yaml"], "something_else": 1}],
     "claim": [CLAIM, {**CLAIM, "driver": {"class": "rusty.adapter:Rusty"}}],
@@ -176,6 +178,7 @@ BAD: dict[str, list[Any]] = {
         *[without(RESULT, key) for key in RESULT],
         {**RESULT, "status": "FAILURE", "result": "it broke"},
         {**RESULT, "status": "REVOKED", "result": {"exc_message": ["expired"]}},
+        {**RESULT, "status": "RETRY", "result": "not yet"},
     ],
     "settings": [{"task_publish_retry": "no"}, {"result_expires": -1}, {"task_publish_retry_policy": {"wait": 1}}],
     "claim": [
