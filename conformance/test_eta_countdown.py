@@ -297,6 +297,7 @@ def test_warm_stop_returns_held_messages(world: World) -> None:
     first = world.worker()
     sent = world.send("celeriac.add", (2, 2), eta=world.tick * 6)
     world.expect("delivered", task_id=sent.task_id)
+    world.advance(world.tick)  # until the worker holds it, not just its socket
     world.stop(first)
     world.worker()
     world.expect("ended", task_id=sent.task_id)

@@ -97,8 +97,7 @@ def cases(world: World) -> list[dict[str, Any]]:
         for case in vectors("retry-schedules")["cases"]
         if case["effective"]["max_retries"] is not None
         and case["total"] <= world.stage.longest
-        and not case["effective"]["retry_errors"]
-        and "retry_errors" not in case.get("setting", ())
+        and "retry_errors" not in {**case.get("option", {}), **case.get("setting", {})}
     ]
 
 

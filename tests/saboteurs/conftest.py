@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from tests.saboteurs.roster import REFERENCE, Saboteur, Variant
+from tests.saboteurs.roster import REFERENCE
+from tests.saboteurs.variants import Saboteur, Variant
 
 ROOT = Path(__file__).resolve().parents[2]
 

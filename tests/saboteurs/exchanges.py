@@ -31,7 +31,7 @@ __all__ = [
 
 _build = message.build
 _call = App.call
-_admit = worker.admit
+_admit = intake.admit
 _headers = intake._headers
 _refuse = Worker._refuse
 
@@ -104,6 +104,10 @@ def requeued(concerns: Callable[[Refusal], bool]) -> Change:
     return mock.patch.object(Worker, "_refuse", refuse)
 
 
+def _with_moment(request: Request, name: str, moment: datetime) -> Request:
+    return replace(request, eta=moment) if name == "eta" else replace(request, expires=moment)
+
+
 def naive_is_local(name: str) -> Change:
     """Answer the exchange that reads a moment without offset in the zone of the setting timezone."""
 
@@ -113,6 +117,6 @@ def naive_is_local(name: str) -> Change:
         if moment is None or moment.tzinfo is not None:
             return request
         local = moment.replace(tzinfo=ZoneInfo(getattr(app.conf, "timezone", "UTC")))
-        return replace(request, **{name: local.astimezone(UTC)})
+        return _with_moment(request, name, local.astimezone(UTC))
 
     return admitted(change)

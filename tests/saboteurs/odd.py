@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from unittest import mock
 
+from kombu import compression as compression_schemes
 from kombu.utils.json import JSONEncoder
 
-from celeriac.reference import app, codecs, message, publishing, settings
+from celeriac.reference import app, codecs, message, publishing, routing, settings, times
 from celeriac.reference.app import App
 from celeriac.reference.codecs import Encoded
 from celeriac.reference.message import TaskMessage
@@ -26,11 +27,11 @@ from tests.saboteurs.variants import Oddity
 
 __all__ = ["ODDITIES"]
 
-_encode = message.encode
+_encode = codecs.encode
 _moments = message.moments
-_resolve = app.resolve
+_resolve = routing.resolve
 _publish_raw = publishing.publish_raw
-_wire_moment = intake.wire_moment
+_wire_moment = times.wire_moment
 _timelimit = intake._timelimit
 _begin = Worker._begin
 _refuse = Worker._refuse
@@ -75,7 +76,7 @@ def _compact(value: Any, serializer: str, compression: str | None = None) -> Enc
     plain = Encoded(data, "application/json", "utf-8")
     if compression is None:
         return plain
-    data, label = codecs.schemes.compress(data, compression)
+    data, label = compression_schemes.compress(data, compression)
     return replace(plain, data=data, compression=label)
 
 

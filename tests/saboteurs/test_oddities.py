@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from celeriac.spec import load
-from tests.saboteurs.roster import ODDITIES, Oddity
+from tests.saboteurs.roster import ODDITIES, chosen
+from tests.saboteurs.variants import Oddity
 
 pytestmark = pytest.mark.saboteurs
 
 
-@pytest.mark.parametrize("variant", ODDITIES, ids=lambda variant: str(variant.id))
+@pytest.mark.parametrize("variant", chosen(ODDITIES), ids=lambda variant: str(variant.id))
 def test_oddity_passes(matrix: Any, baseline: Any, variant: Oddity) -> None:
     """An oddity gets the verdicts of the reference, requirement by requirement."""
     outcome = matrix[variant]

@@ -17,9 +17,10 @@ from uuid import UUID
 from kombu import serialization
 from kombu.exceptions import EncodeError
 
-from celeriac.reference import message, settings
+from celeriac.reference import codecs, message, settings
 from celeriac.reference.app import App
 from celeriac.reference.codecs import SCHEMES, Encoded
+from celeriac.reference.context import current_worker_context
 from celeriac.reference.worker import intake, worker
 from celeriac.reference.worker.intake import Refusal
 from tests.saboteurs.exchanges import recalled
@@ -27,10 +28,10 @@ from tests.saboteurs.variants import Change, Saboteur
 
 __all__ = ["SABOTEURS"]
 
-_encode = message.encode
+_encode = codecs.encode
 _app_resolve = App._resolve
 _read_body = intake._body
-_admit = worker.admit
+_admit = intake.admit
 
 
 # -- precedence -------------------------------------------------------------------------------------------
@@ -45,6 +46,14 @@ def setting_first(option: str) -> Change:
         return {**resolved, option: setting} if setting and given.get(option) is None else resolved
 
     return mock.patch.object(App, "_resolve", resolve)
+
+
+def _pickle_from_outside(self: App, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    resolved = _app_resolve(self, name, given)
+    task = self.tasks.get(name)
+    somebody = given.get("serializer") or self.conf._given.get("task_serializer")
+    somebody = somebody or (task is not None and task.attributes.serializer) or current_worker_context()
+    return resolved if somebody else {**resolved, "serializer": "pickle"}
 
 
 def null_is_the_setting(option: str) -> Change:
@@ -158,7 +167,8 @@ def _whole_floats_are_integers(value: Any) -> Any:
 
 def _marks_are_mappings(received: Any, accept: Any) -> Any:
     body = _read_body(received, accept)
-    return json.loads(received.body) if received.content_type == "application/json" else body
+    marked = received.content_type == "application/json" and body
+    return json.loads(received.body) if marked else body
 
 
 def _decoded_by_setting(received: Any, app: App, *rest: Any) -> Any:
@@ -186,7 +196,7 @@ SABOTEURS = (
     Saboteur(
         "pickle_by_default",
         "without any serializer bodies are pickled",
-        (mock.patch.dict(settings.DEFAULTS, task_serializer="pickle"),),
+        (mock.patch.object(App, "_resolve", _pickle_from_outside),),
         "SER-001",
         seen="Celery before 4.0",
     ),

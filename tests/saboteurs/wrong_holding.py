@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from unittest import mock
 
+from celeriac.reference import times
 from celeriac.reference.app import App
 from celeriac.reference.worker import intake
 from celeriac.reference.worker.consumer import Consumer
@@ -18,7 +19,7 @@ from tests.saboteurs.variants import Saboteur
 
 __all__ = ["SABOTEURS"]
 
-_wire_moment = intake.wire_moment
+_wire_moment = times.wire_moment
 _hold = Worker._hold
 _lost = Worker._lost
 _stop = Worker.stop
@@ -54,7 +55,7 @@ def _acks_everything_before(self: Consumer, message: Any) -> None:
 
 def _no_zulu(value: Any, name: str) -> datetime | None:
     if isinstance(value, str) and value.endswith("Z"):
-        raise intake.MalformedMomentError(f"{name} is {value!r}, expected an offset")
+        raise times.MalformedMomentError(f"{name} is {value!r}, expected an offset")
     return _wire_moment(value, name)
 
 

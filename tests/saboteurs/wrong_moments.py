@@ -9,7 +9,7 @@ from typing import Any
 from unittest import mock
 from zoneinfo import ZoneInfo
 
-from celeriac.reference import message, result
+from celeriac.reference import message, result, times
 from celeriac.reference.app import App
 from celeriac.reference.message import TaskMessage
 from tests.saboteurs.exchanges import rebuilt, recalled, with_headers, with_properties, without
@@ -17,9 +17,9 @@ from tests.saboteurs.variants import Change, Saboteur
 
 __all__ = ["SABOTEURS"]
 
-_after = message.after
-_given_moment = message.given_moment
-_milliseconds_left = message.milliseconds_left
+_after = times.after
+_given_moment = times.given_moment
+_milliseconds_left = times.milliseconds_left
 _moments = message.moments
 _message = App._message
 
@@ -64,8 +64,9 @@ def _eta_wins(options: Mapping[str, Any], now: datetime) -> Any:
 
 def _from_text(_: App, options: dict[str, Any]) -> Mapping[str, Any]:
     countdown = options.get("countdown")
-    numeric = isinstance(countdown, str) and countdown.isdecimal()
-    return {**options, "countdown": float(countdown)} if numeric else options
+    if isinstance(countdown, str) and countdown.isdecimal():
+        return {**options, "countdown": float(countdown)}
+    return options
 
 
 def _wall_time(self: App, name: str, args: Any, kwargs: Any, resolved: dict[str, Any]) -> TaskMessage:

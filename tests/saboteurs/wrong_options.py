@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from celeriac.reference import app, message, publishing
+from celeriac.reference import app, message, publishing, routing
 from celeriac.reference.app import App
 from celeriac.reference.options import OPTIONS
 from celeriac.reference.result import AsyncResult
@@ -22,7 +22,7 @@ __all__ = ["SABOTEURS"]
 
 _body = message._body
 _arguments = app._arguments
-_resolve = app.resolve
+_resolve = routing.resolve
 _get = AsyncResult.get
 _apply_async = Signature.apply_async
 _read_body = intake._body

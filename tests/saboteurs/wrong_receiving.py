@@ -8,8 +8,11 @@ from typing import Any
 from unittest import mock
 from uuid import uuid4
 
+from celeriac.reference import times
 from celeriac.reference.app import App
 from celeriac.reference.context import running
+from celeriac.reference.errors import TaskRevokedError
+from celeriac.reference.times import MalformedMomentError
 from celeriac.reference.worker import execution, intake, worker
 from celeriac.reference.worker.intake import Refusal, Request
 from celeriac.reference.worker.links import send_callbacks
@@ -19,7 +22,7 @@ from tests.saboteurs.variants import Saboteur
 
 __all__ = ["SABOTEURS"]
 
-_wire_moment = intake.wire_moment
+_wire_moment = times.wire_moment
 _headers = intake._headers
 _hold = Worker._hold
 _begin = Worker._begin
@@ -37,7 +40,7 @@ def _run_then_revoked(self: Worker, request: Request) -> None:
 
 def _fails_when_received(self: Worker, request: Request) -> None:
     def revoke(app: App, expired: Request) -> None:
-        execution.store_safely(app, expired.context, "FAILURE", execution.TaskRevokedError("expired"))
+        execution.store_safely(app, expired.context, "FAILURE", TaskRevokedError("expired"))
 
     with mock.patch.object(worker, "revoke", revoke):
         _hold(self, request)
@@ -73,7 +76,7 @@ def _made_up_id(message: Any) -> Any:
 def _unreadable_is_now(value: Any, name: str) -> datetime | None:
     try:
         return _wire_moment(value, name)
-    except intake.MalformedMomentError:
+    except MalformedMomentError:
         return None
 
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
-from celeriac.reference import app, options, publishing, retry
+from celeriac.reference import app, connections, options, publishing, retry
 from celeriac.reference.app import App
 from celeriac.reference.message import TaskMessage
 from celeriac.reference.options import FALLBACKS
@@ -24,11 +24,11 @@ __all__ = ["SABOTEURS"]
 
 Policy = Mapping[str, Any] | None
 
-_waits = publishing.waits
+_waits = retry.waits
 _attempt_until = publishing.attempt_until
-_drop_if_dead = publishing.drop_if_dead
+_drop_if_dead = connections.drop_if_dead
 _publish = Publisher.publish
-_merge = app.merge
+_merge = retry.merge
 _policy = App._policy
 _app_resolve = App._resolve
 _check_policy = retry.check_policy

@@ -1,0 +1,176 @@
+"""Saboteurs among the workers and the waiting callers: links, records, and what becomes of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+from unittest import mock
+
+from celeriac.reference import app as calling
+from celeriac.reference import settings
+from celeriac.reference.app import App
+from celeriac.reference.result import AsyncResult
+from celeriac.reference.results import base
+from celeriac.reference.worker import execution, links, worker
+from celeriac.reference.worker.execution import Outcome
+from celeriac.reference.worker.links import send_callbacks
+from tests.saboteurs.variants import Change, Saboteur
+
+__all__ = ["SABOTEURS"]
+
+_send = links._send
+_call_here = links._call_here
+_call_errbacks = links.call_errbacks
+_execute = execution.execute
+_make_record = base.make_record
+_get = AsyncResult.get
+_ignores = App._ignores
+
+
+def _value_last(signature: Any, context: Any, value: Any, **options: Any) -> None:
+    if "chain" in options or not signature.args:
+        _send(signature, context, value, **options)
+    else:
+        first, *rest = signature.args
+        _send(replace(signature, args=(*rest, value)), context, first, **options)
+
+
+def _never_immutable(signature: Any, context: Any, value: Any, **options: Any) -> None:
+    _send(signature if "chain" in options else replace(signature, immutable=False), context, value, **options)
+
+
+def _last_first(app: App, context: Any, value: Any) -> None:
+    turned = replace(context, callbacks=context.callbacks[::-1])
+    send_callbacks(app, turned, value)
+
+
+def _unknown_children(app: App, context: Any, value: Any) -> None:
+    before = list(context.children)
+    send_callbacks(app, context, value)
+    context.children[:] = before
+
+
+def calls_back_for(state: str) -> Change:
+    """Answer the exchange that sends the callbacks of tasks that end in another state than SUCCESS."""
+
+    def execute(app: App, request: Any) -> Outcome:
+        outcome = _execute(app, request)
+        if outcome.state == state:
+            send_callbacks(app, replace(request.context, chain=()), None)
+        return outcome
+
+    return mock.patch.object(worker, "execute", execute)
+
+
+def _without_arguments(task: Any, signature: Any, *rest: Any) -> None:
+    _call_here(task, replace(signature, args=()), *rest)
+
+
+def _known_errbacks(app: App, context: Any, *rest: Any) -> None:
+    known = tuple(one for one in context.errbacks if one["task"] in app.tasks)
+    _call_errbacks(app, replace(context, errbacks=known), *rest)
+
+
+def _always_propagates(
+    self: AsyncResult, timeout: Any = None, propagate: bool = True, on_message: Any = None
+) -> Any:
+    return _get(self, timeout, True, on_message)
+
+
+def _no_traceback(*args: Any, **kwargs: Any) -> dict[str, Any]:
+    return {**_make_record(*args, **kwargs), "traceback": None}
+
+
+def _ignores_failures_only(self: App, context: Any, state: str) -> bool:
+    return state != "SUCCESS" and _ignores(self, context, state)
+
+
+SABOTEURS = (
+    Saboteur(
+        "value_last",
+        "a callback gets the return value behind its own arguments",
+        (mock.patch.object(links, "_send", _value_last),),
+        "LNK-002",
+    ),
+    Saboteur(
+        "never_immutable",
+        "an immutable callback gets the return value, too",
+        (mock.patch.object(links, "_send", _never_immutable),),
+        "LNK-003",
+    ),
+    Saboteur(
+        "last_callback_first",
+        "callbacks are sent in reverse order",
+        (mock.patch.object(execution, "send_callbacks", _last_first),),
+        "LNK-006",
+    ),
+    Saboteur(
+        "callbacks_are_no_children",
+        "the record of a task does not name its callbacks",
+        (mock.patch.object(execution, "send_callbacks", _unknown_children),),
+        "LNK-008",
+    ),
+    Saboteur(
+        "failure_calls_back",
+        "the callbacks of a task that raises are sent",
+        (calls_back_for("FAILURE"),),
+        "LNK-009",
+    ),
+    Saboteur(
+        "retry_calls_back",
+        "the callbacks of a task that asks to be retried are sent for each attempt",
+        (calls_back_for("RETRY"),),
+        "LNK-010",
+    ),
+    Saboteur(
+        "ignored_calls_back",
+        "the callbacks of a task that asks to be ignored are sent",
+        (calls_back_for("IGNORED"),),
+        "LNK-011",
+    ),
+    Saboteur(
+        "errback_without_arguments",
+        "an errback that is called gets no arguments of its own",
+        (mock.patch.object(links, "_call_here", _without_arguments),),
+        "LNK-016",
+    ),
+    Saboteur(
+        "unknown_errback_dropped",
+        "an errback that the worker does not know is not published",
+        (mock.patch.object(execution, "call_errbacks", _known_errbacks),),
+        "LNK-018",
+        also=("LNK-020",),
+        because="an errback that is not published has no parent",
+    ),
+    Saboteur(
+        "always_propagates",
+        "with propagate=False the error of a task is raised all the same",
+        (mock.patch.object(AsyncResult, "get", _always_propagates),),
+        "ONM-009",
+    ),
+    Saboteur(
+        "success_is_never_ignored",
+        "the return value of a task is stored, whatever the header ignore_result says",
+        (mock.patch.object(App, "_ignores", _ignores_failures_only),),
+        "RES-003",
+        seen="celery-node 0.5.9",
+    ),
+    Saboteur(
+        "no_traceback",
+        "the record of a failure has no traceback",
+        (mock.patch.object(calling, "make_record", _no_traceback),),
+        "RES-010",
+    ),
+    Saboteur(
+        "start_always_stored",
+        "the state STARTED is stored, whatever the setting says",
+        (mock.patch.dict(settings.DEFAULTS, task_track_started=True),),
+        "RES-013",
+    ),
+    Saboteur(
+        "always_extended",
+        "records have their six further members, whatever the setting says",
+        (mock.patch.dict(settings.DEFAULTS, result_extended=True),),
+        "RES-016",
+    ),
+)
