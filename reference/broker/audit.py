@@ -377,6 +377,8 @@ class Audit:
                 held = [holder for holder in self._leases if holder[:2] == channel]
                 state.volume = len(held) if limit else 0
             state.limit = limit
+        else:
+            state.limit = state.volume = 0
 
 
 _CONSUMER = ("queue", "no_ack", "priority", "prefetch")

@@ -22,8 +22,8 @@ class Consuming(Flow):
     ) -> None:
         """Set the prefetch of later consumers, or (``shared``, the global flag) of the whole channel; 0 is none.
 
-        When a shared limit is switched on, everything that is unacknowledged counts towards it, also what
-        basic.get took.
+        Setting the former ends the latter.  When a shared limit is switched on, everything that is unacknowledged
+        counts towards it, also what basic.get took.
 
         Raises:
             ConnectionError_: 540, a prefetch size.
@@ -33,13 +33,13 @@ class Consuming(Flow):
             raise ConnectionError_(540, f"prefetch_size!=0 ({prefetch_size})")
         if not shared:
             channel.prefetch = prefetch_count
+            channel.shared_prefetch = channel.shared_unacked = 0
         else:
             if not channel.shared_prefetch or not prefetch_count:
                 channel.shared_unacked = len(channel.unacked) if prefetch_count else 0
             channel.shared_prefetch = prefetch_count
         self._record("qos", channel.session, channel=channel.number, prefetch=prefetch_count, shared=shared)
-        if shared:
-            self._serve_channel(channel)
+        self._serve_channel(channel)
 
     def consume(
         self,
@@ -257,11 +257,11 @@ class Consuming(Flow):
 
 
 def _by_consumer(deliveries: list[Delivery]) -> list[list[Delivery]]:
-    """Group deliveries by queue and consumer, in the order of their names; those of basic.get come first."""
+    """Group deliveries by queue and consumer, in the order of their names; those of basic.get come first, singly."""
     if len(deliveries) == 1:
         return [deliveries]
-    groups: dict[tuple[str, str], list[Delivery]] = {}
+    groups: dict[tuple[str, str, int], list[Delivery]] = {}
     for delivery in deliveries:
-        tag = "" if delivery.consumer is None else delivery.consumer.tag
-        groups.setdefault((delivery.queue.name, tag), []).append(delivery)
+        holder = ("", delivery.tag) if delivery.consumer is None else (delivery.consumer.tag, 0)
+        groups.setdefault((delivery.queue.name, *holder), []).append(delivery)
     return [groups[key] for key in sorted(groups)]

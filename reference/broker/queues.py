@@ -100,17 +100,17 @@ class Queues(Exchanges):
         """Delete a queue with its bindings and messages; answer how many were ready, 0 for a missing one.
 
         Raises:
-            ChannelError: 405 somebody else's, 406 in use or not empty.
+            ChannelError: 405 somebody else's, 406 not empty or in use.
         """
         self._use(channel)
         if queue and queue not in self.queues:
             return 0
         found = self._queue(channel, queue)
         place = where("queue", found.name, self.vhost)
-        if if_unused and found.consumers:
-            raise ChannelError(406, f"{place} in use")
         if if_empty and found.backlog:
             raise ChannelError(406, f"{place} not empty")
+        if if_unused and found.consumers:
+            raise ChannelError(406, f"{place} in use")
         return self._remove_queue(found, "deleted")
 
     def _same_queue(self, channel: Channel, wanted: Queue, current: Queue) -> None:
