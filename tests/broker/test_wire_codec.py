@@ -314,7 +314,7 @@ class TestFrames:
         """The reader does not care where the stream was cut."""
         stream = b"".join(codec.encode_frame(*frame) for frame in frames)
         cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
-        reader, seen = codec.FrameReader(), []
+        reader, seen = codec.FrameReader(), list[tuple[Any, ...]]()
         for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
             reader.feed(stream[start:end])
             seen.extend(tuple(frame) for frame in reader)
