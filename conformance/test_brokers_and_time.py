@@ -207,7 +207,8 @@ def test_no_second_delivery_before_the_visibility_timeout(world: World) -> None:
 def test_sweep_after_the_visibility_timeout_delivers_again(world: World) -> None:
     """The guide's scenario: held for longer than the timeout, the message is delivered a second time."""
     sent = hold_beyond_visibility(world)
-    world.judge("TIM-012", oracles.redelivered_after(world.history, sent.task_id, world.lease.timeout))
+    # how early it may be is for TIM-011 to decide
+    world.judge("TIM-012", oracles.redelivered_after(world.history, sent.task_id, 0))
 
 
 @check("TIM-013", lease="redeliver", roles=("worker",))

@@ -13,7 +13,7 @@ from unittest import mock
 from kombu import compression as compression_schemes
 from kombu.utils.json import JSONEncoder
 
-from celeriac.reference import app, codecs, message, publishing, routing, settings, times
+from celeriac.reference import app, codecs, message, routing, settings, times
 from celeriac.reference.app import App
 from celeriac.reference.codecs import Encoded
 from celeriac.reference.message import TaskMessage
@@ -30,7 +30,7 @@ __all__ = ["ODDITIES"]
 _encode = codecs.encode
 _moments = message.moments
 _resolve = routing.resolve
-_publish_raw = publishing.publish_raw
+_resolve_options = App._resolve
 _wire_moment = times.wire_moment
 _timelimit = intake._timelimit
 _begin = Worker._begin
@@ -85,8 +85,9 @@ def _takes_its_time(self: Worker, request: Any) -> None:
     _begin(self, request)
 
 
-def _no_priority_of_zero(channel: Any, body: bytes, *, priority: int, **rest: Any) -> None:
-    _publish_raw(channel, body, priority=priority or None, **rest)  # type: ignore[arg-type] # kombu leaves it out
+def _no_priority(self: App, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    resolved = _resolve_options(self, name, given)
+    return resolved if "priority" in given else {**resolved, "priority": None}
 
 
 def _no_reply_to_in_vain(built: TaskMessage, options: Mapping[str, Any]) -> TaskMessage:
@@ -173,9 +174,9 @@ ODDITIES = (
         where=("ETA-014", "MSG-022"),
     ),
     Oddity(
-        "no_priority_of_zero",
+        "no_priority",
         "a priority that was not given is absent, not 0",
-        (mock.patch.object(publishing, "publish_raw", _no_priority_of_zero),),
+        (mock.patch.object(App, "_resolve", _no_priority),),
         where=("MSG-013",),
     ),
     Oddity(

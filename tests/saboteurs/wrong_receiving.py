@@ -92,8 +92,13 @@ def _unknown_given_back(self: Worker, message: Any, refusal: Refusal) -> None:
         self._consumer.reject(message, requeue=True)
 
 
+def _is_misshapen(refusal: Refusal) -> bool:
+    # an empty body decodes as an empty text, and counts as unreadable
+    return "expected [args, kwargs, embed]" in refusal.reason and "str of 0" not in refusal.reason
+
+
 def _dies_of_short_bodies(self: Worker, message: Any, refusal: Refusal) -> None:
-    if "expected [args, kwargs, embed]" in refusal.reason:
+    if _is_misshapen(refusal):
         self.stop("kill")
     else:
         _refuse(self, message, refusal)
@@ -185,7 +190,7 @@ SABOTEURS = (
     Saboteur(
         "short_body_requeued",
         "a body that is not a list of three is requeued",
-        (requeued(lambda refusal: "expected [args, kwargs, embed]" in refusal.reason),),
+        (requeued(_is_misshapen),),
         "MSG-026",
     ),
     Saboteur(
