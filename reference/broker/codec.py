@@ -12,9 +12,10 @@ are kept as the bytes they came in, so that whoever forwards a message forwards 
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from celeriac.reference.broker.fields import (
     FieldError,
@@ -261,18 +262,38 @@ _NUMBERS = {"octet": "B", "short": "H", "long": "I", "longlong": "Q"}
 
 
 def _decoder_source(spec: MethodSpec) -> str:
-    lines, bit = [f"def decode(data, at):  # {spec.name}"], 0
-    for index, argument in enumerate(spec.arguments):
-        if argument.type != "bit":
-            bit = 0
-            lines += _READ_LINES[argument.type].format(f"v{index}").splitlines()
+    """Write a function that reads what has a fixed size with one ``unpack_from`` per run of it."""
+    lines, fixed, bit = [f"def decode(data, at):  # {spec.name}"], list[tuple[str, str]](), 0
+    for index, kind in enumerate([*(argument.type for argument in spec.arguments), "end"]):
+        if kind == "bit":
+            if bit % 8 == 0:
+                fixed.append((f"bits{index}", "B"))
+                octet = f"bits{index}"
+            fixed.append((f"v{index} = {octet} & {1 << bit % 8} != 0", ""))
+            bit += 1
             continue
-        if bit % 8 == 0:
-            lines += ["bits = data[at]", "at += 1"]
-        lines.append(f"v{index} = bits & {1 << bit % 8} != 0")
-        bit += 1
+        bit = 0
+        if kind in _NUMBERS:
+            fixed.append((f"v{index}", _NUMBERS[kind]))
+            continue
+        lines += _fixed_source(fixed)
+        fixed = []
+        if kind != "end":
+            lines += _READ_LINES[kind].format(f"v{index}").splitlines()
     names = "".join(f"v{index}, " for index in range(len(spec.arguments)))
     return "\n    ".join([*lines, f"return ({names}), at"])
+
+
+def _fixed_source(fixed: list[tuple[str, str]]) -> list[str]:
+    codes = "".join(code for _, code in fixed)
+    if not codes:
+        return []
+    names = "".join(f"{name}, " for name, code in fixed if code)
+    return [
+        f"({names}) = unpack_{codes}(data, at)",
+        f"at += {struct.calcsize('>' + codes)}",
+        *(line for line, code in fixed if not code),
+    ]
 
 
 def _encoder_source(spec: MethodSpec) -> str:
@@ -291,17 +312,9 @@ def _encoder_source(spec: MethodSpec) -> str:
 
 
 _READ_LINES: Mapping[str, str] = {
-    **{
-        kind: f"({{}},) = {kind}(data, at)\nat += {struct.calcsize('>' + code)}"
-        for kind, code in _NUMBERS.items()
-    },
     "shortstr": "end = at + 1 + data[at]\n{} = data[at + 1 : end].decode()\nat = end",
-    "longstr": "end = at + 4 + long(data, at)[0]\n{} = data[at + 4 : end]\nat = end",
+    "longstr": "(size,) = unpack_I(data, at)\nend = at + 4 + size\n{} = data[at + 4 : end]\nat = end",
     "table": "{}, at = table(data, at)",
-}
-_READERS: dict[str, Any] = {
-    **{kind: struct.Struct(">" + code).unpack_from for kind, code in _NUMBERS.items()},
-    "table": read_table,
 }
 _WRITERS: dict[str, Any] = {
     **{kind: struct.Struct(">" + code).pack for kind, code in _NUMBERS.items()},
@@ -311,6 +324,16 @@ _WRITERS: dict[str, Any] = {
 }
 
 
+def _decoder(spec: MethodSpec) -> Decoder:
+    source = _decoder_source(spec)
+    structs = {name: struct.Struct(">" + name[7:]).unpack_from for name in re.findall(r"unpack_\w+", source)}
+    return cast("Decoder", _compile(source, "decode", {**structs, "table": read_table}))
+
+
+def _encoder(spec: MethodSpec) -> Encoder:
+    return cast("Encoder", _compile(_encoder_source(spec), "encode", _WRITERS))
+
+
 def _compile(source: str, name: str, names: Mapping[str, Any]) -> Any:
     scope = dict(names)
     exec(source, scope)  # noqa: S102  the source is made of the literal table above and nothing else
@@ -318,8 +341,6 @@ def _compile(source: str, name: str, names: Mapping[str, Any]) -> Any:
 
 
 _DECODERS: Mapping[bytes, tuple[MethodSpec, Decoder]] = {
-    _METHOD_ID.pack(*spec.id): (spec, _compile(_decoder_source(spec), "decode", _READERS)) for spec in METHODS
+    _METHOD_ID.pack(*spec.id): (spec, _decoder(spec)) for spec in METHODS
 }
-_ENCODERS: Mapping[str, Encoder] = {
-    spec.name: _compile(_encoder_source(spec), "encode", _WRITERS) for spec in METHODS
-}
+_ENCODERS: Mapping[str, Encoder] = {spec.name: _encoder(spec) for spec in METHODS}

@@ -28,9 +28,9 @@ from celeriac.reference.broker.codec import (
 from celeriac.reference.broker.content import Assembly, published_properties
 from celeriac.reference.broker.effects import CloseChannel, CloseConnection, Cut, Effect
 from celeriac.reference.broker.errors import BrokerError, ChannelError, ConnectionError_
-from celeriac.reference.broker.fields import FieldError, FrameError, TextError, UnknownMethodError
+from celeriac.reference.broker.fields import FrameError, TextError, UnknownMethodError, WireError
 from celeriac.reference.broker.handshake import FRAME_MIN_SIZE, Handshake, LoginRefused, ServerOptions
-from celeriac.reference.broker.methods import BY_ID
+from celeriac.reference.broker.methods import BY_ID, BY_NAME
 from celeriac.reference.broker.model import Channel, Session
 from celeriac.reference.broker.operations import OPERATIONS, Link
 from celeriac.reference.broker.sender import Sender
@@ -38,6 +38,8 @@ from celeriac.reference.broker.wording import frame_text, undecodable_text, unex
 
 __all__ = ["ServerConnection"]
 
+_PUBLISH = BY_NAME["basic.publish"]
+_TOO_LARGE = "message size {} is larger than configured max size {}"
 _UNOPENED = "expected method frame, got non method frame instead"
 
 
@@ -144,7 +146,7 @@ class ServerConnection:
 
     def _read(self) -> None:
         read = self._reader.read
-        while not (self.closed or self._is_cut()):
+        while not self.closed:
             try:
                 if (frame := read()) is None:
                     return
@@ -161,7 +163,10 @@ class ServerConnection:
     def _frame(self, frame: Frame) -> None:
         kind, number, payload = frame
         if kind == METHOD and len(payload) >= 4:
-            method = _decode(payload)
+            try:
+                method = decode_method(payload)
+            except WireError as error:
+                raise _undecodable(payload, error) from error
             if number:
                 self._channel_method(number, method)
             else:
@@ -269,6 +274,8 @@ class ServerConnection:
                 raise ConnectionError_(503, "unimplemented method")
         except BrokerError as error:
             self._refuse(state, method, error)
+        if state.channel.session.cut:
+            self._drain()
 
     def _close_channel(
         self, state: _ChannelState, code: int, text: str, _class_id: int, _method_id: int
@@ -306,10 +313,13 @@ class ServerConnection:
         self, state: _ChannelState, method: Method, size: int, properties: bytes, body: bytes
     ) -> None:
         try:
-            if method.name != "basic.publish":
+            if method.spec is not _PUBLISH:
                 raise ConnectionError_(503, "unimplemented method")
             _ticket, exchange, routing_key, mandatory, immediate = method.values
-            self._check(size, immediate)
+            if size > self.options.max_message_size:
+                raise ChannelError(406, _TOO_LARGE.format(size, self.options.max_message_size))
+            if immediate:
+                raise ConnectionError_(540, "immediate=true")
             self.broker.publish(
                 state.channel,
                 exchange,
@@ -320,13 +330,8 @@ class ServerConnection:
             )
         except BrokerError as error:
             self._refuse(state, method, error)
-
-    def _check(self, size: int, immediate: bool) -> None:
-        most = self.options.max_message_size
-        if size > most:
-            raise ChannelError(406, f"message size {size} is larger than configured max size {most}")
-        if immediate:
-            raise ConnectionError_(540, "immediate=true")
+        if state.channel.session.cut:
+            self._drain()
 
     # errors and effects
 
@@ -366,9 +371,6 @@ class ServerConnection:
         if not self._busy and self._on_output is not None:
             self._on_output()
 
-    def _is_cut(self) -> bool:
-        return self.session is not None and self.session.cut
-
     def _drain(self) -> None:
         session, sender = self.session, self._sender
         if session is None or not session.outbox:
@@ -390,13 +392,10 @@ class ServerConnection:
             self.closed = self.reset = True
 
 
-def _decode(payload: bytes) -> Method:
-    try:
-        return decode_method(payload)
-    except UnknownMethodError as error:
-        raise ConnectionError_(503, f"unknown method {error.class_id},{error.method_id}") from error
-    except TextError as error:
-        raise ConnectionError_(501, str(error)) from error
-    except FieldError as error:
-        ids = int.from_bytes(payload[:2]), int.from_bytes(payload[2:4])
-        raise ConnectionError_(501, undecodable_text(payload[4:])).at(*ids) from error
+def _undecodable(payload: bytes, error: WireError) -> ConnectionError_:
+    if isinstance(error, UnknownMethodError):
+        return ConnectionError_(503, f"unknown method {error.class_id},{error.method_id}")
+    if isinstance(error, TextError):
+        return ConnectionError_(501, str(error))
+    ids = int.from_bytes(payload[:2]), int.from_bytes(payload[2:4])
+    return ConnectionError_(501, undecodable_text(payload[4:])).at(*ids)

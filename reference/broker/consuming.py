@@ -218,6 +218,8 @@ class Consuming(Flow):
                     self._bury(delivery.queue, delivery.item.message, "rejected")
 
     def _record_settlement(self, channel: Channel, delivery: Delivery, outcome: str) -> None:
+        if self._unheard():
+            return
         data = {
             "channel": channel.number,
             "queue": delivery.queue.name,

@@ -82,6 +82,10 @@ class Core:
         self._counters[what] = number = self._counters.get(what, 0) + 1
         return number
 
+    def _unheard(self) -> bool:
+        """Say whether a record would reach neither the events nor the faults; for what happens to every message."""
+        return self.events.idle and not self.faults.rules
+
     def _record(self, kind: str, session: Session | None, **data: Any) -> None:
         self.events.record(kind, None if session is None else session.id, data)
         if self.faults.rules and session is not None:

@@ -88,6 +88,9 @@ class EventLog(list[Event]):
     Args:
         now: answers the current moment, aware.
         keep: False calls the subscribers but keeps nothing, for a broker that runs for days.
+
+    Attributes:
+        idle: nothing is kept and nobody listens.
     """
 
     def __init__(self, now: Callable[[], datetime], *, keep: bool = True) -> None:
@@ -96,20 +99,23 @@ class EventLog(list[Event]):
         self._keep = keep
         self._count = 0
         self._subscribers: list[Subscriber] = []
+        self.idle = not keep
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call ``subscriber`` with every event from now on; answer a function that ends it."""
         self._subscribers.append(subscriber)
-        return lambda: self._subscribers.remove(subscriber)
+        self.idle = False
+        return lambda: self._unsubscribe(subscriber)
+
+    def _unsubscribe(self, subscriber: Subscriber) -> None:
+        self._subscribers.remove(subscriber)
+        self.idle = not (self._keep or self._subscribers)
 
     def record(self, kind: str, session: int | None, data: Mapping[str, Any]) -> None:
-        """Append an event and tell the subscribers; without either it is only counted."""
-        if not (self._keep or self._subscribers):
-            self._count += 1
+        """Append an event and tell the subscribers; does nothing when idle."""
+        if self.idle:
             return
         seq, self._count = self._count, self._count + 1
-        if not (self._keep or self._subscribers):
-            return
         event = _EVENT(Event, (seq, self._now().timestamp(), kind, session, data))
         if self._keep:
             self.append(event)

@@ -142,6 +142,8 @@ class Publishing(Consuming):
     def _record_publish(
         self, channel: Channel, message: Message, queues: list[Queue], *, mandatory: bool
     ) -> None:
+        if self._unheard():
+            return
         self._record(
             "publish",
             channel.session,
