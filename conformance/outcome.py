@@ -93,7 +93,8 @@ def conclude(error: BaseException | None) -> Outcome:
     if isinstance(error, Violation):
         return Outcome("fail", error.judgement.observed, error.judgement, notes, error.requirement)
     if isinstance(error, HarnessError):
-        return Outcome("error", _first_line(error), detail="\n".join(filter(None, (str(error), notes))))
+        _, _, rest = str(error).strip().partition("\n")
+        return Outcome("error", _first_line(error), detail="\n".join(filter(None, (rest, notes))))
     if isinstance(error, Overdue):
         return Outcome("error", str(error), detail=error.stack)
     for kind, verdict in SIMPLE:

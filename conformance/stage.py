@@ -12,6 +12,7 @@ import traceback
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from celeriac.conformance import embedded
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 Case = TypeVar("Case")
 
 __all__ = ["Case", "Gate", "Stage"]
+
+HERE = Path(__file__).parent
 
 
 class Gate(Protocol):
@@ -127,8 +130,8 @@ class Stage(ABC):
         """Ask the adapter; whatever it raises is ``Broken``."""
         try:
             return getattr(self.adapter, operation)(*args, **kwargs)  # type: ignore[no-any-return]
-        except Exception:  # noqa: BLE001 - the adapter is somebody else's code
-            return Broken(f"the adapter raised in {operation}:\n{traceback.format_exc()}")
+        except Exception as error:  # noqa: BLE001 - the adapter is somebody else's code
+            return Broken(f"the adapter raised in {operation}: {_told(error)}")
 
     def log(self, kind: str, **data: Any) -> None:
         """Write a record of the harness's own."""
@@ -169,3 +172,12 @@ class Stage(ABC):
 
     def _event(self, event: Event) -> None:
         self.history.add(event.kind, event.at, "probe", **event.data)
+
+
+def _told(error: Exception) -> str:
+    """Answer an exception in a line, and below it its traceback from where the harness ends."""
+    own = trace = error.__traceback__
+    while trace is not None and Path(trace.tb_frame.f_code.co_filename).parent == HERE:
+        trace = trace.tb_next
+    lines = traceback.format_exception(type(error), error, trace or own)
+    return "".join([lines[-1], *lines])

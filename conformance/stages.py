@@ -66,7 +66,8 @@ class Stages:
             HarnessError: it could not be opened.
         """
         if self._failure is not None:
-            raise self._failure
+            # raised once per check: without this its traceback would grow, and so would every report of it
+            raise self._failure.with_traceback(None)
         assert self._stage is not None, "enter(flavour) first"
         return self._stage
 

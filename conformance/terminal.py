@@ -22,6 +22,7 @@ __all__ = [
     "field",
     "header",
     "known",
+    "ranges",
     "requirement_line",
     "totals",
 ]
@@ -101,6 +102,18 @@ def alike(results: Sequence[RequirementResult]) -> list[tuple[RequirementResult,
         judged = any(outcome.judgement is not None for _, outcome in result.checks)
         groups.setdefault(result.requirement.id if judged else result.reason, []).append(result)
     return [(first, [other.requirement.id for other in rest]) for first, *rest in groups.values()]
+
+
+def ranges(ids: Iterable[str]) -> str:
+    """Answer ids of requirements in a line, those that follow one another as ``OPT-002 to OPT-028``."""
+    runs: list[list[str]] = []
+    for name in ids:
+        area, _, number = name.partition("-")
+        if runs and runs[-1][-1] == f"{area}-{int(number) - 1:03d}":
+            runs[-1].append(name)
+        else:
+            runs.append([name])
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(run) for run in runs)
 
 
 def totals(
