@@ -30,7 +30,7 @@ class Scene:
     Attributes:
         flavour: flavour of the broker.
         clock: kind of clock.
-        managed: whether the harness started the broker, hence chose its time-outs.
+        managed: whether the broker's time-outs are known.
         missing: features that the implementation lacks at run time -> why.
     """
 
@@ -69,4 +69,7 @@ def _lease_obstacles(lease: str, scene: Scene) -> Iterator[str]:
     if lease not in LEASES[scene.flavour]:
         yield f"{scene.flavour} has no time-out of the kind {lease}"
     elif not scene.managed:
-        yield "the time-outs of a broker that somebody else runs are not known"
+        yield (
+            "the time-outs of this broker are not known; add them to its URL in milliseconds: "
+            "?consumer_timeout=2000&channel_tick_interval=500"
+        )

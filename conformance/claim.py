@@ -104,6 +104,8 @@ def find_adapter(spelling: str) -> Candidate:
     Raises:
         ClaimError: there is no such adapter, or its claim or class cannot be used.
     """
+    if not spelling:
+        raise ClaimError(f"--adapter= names no adapter; adapters: {', '.join(bundled())}")
     if spelling in (known := bundled()):
         return _from_file(spelling, known[spelling] / FILE)
     path = Path(spelling)
@@ -122,7 +124,9 @@ def load_claim(path: Path) -> Claim:
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except OSError as error:
+        raise ClaimError(f"adapter claim {path}: {error.strerror or error}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ClaimError(f"adapter claim {path}: {error}") from None
     problem = next(iter(validator("claim").iter_errors(content)), None)
     if problem is not None:

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import NoReturn
 
 from celeriac.conformance.claim import ClaimError, bundled, find_adapter
 from celeriac.conformance.nearest import did_you_mean
@@ -26,7 +27,13 @@ USAGE_ERROR = 4
 PYTEST_VARIABLES = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
 
 DESCRIPTION = "Judge implementations of Celery's Calling API."
-RUN_HELP = "run the checks; everything after `run` goes to pytest (--adapter=NAME, --broker=..., -v, ...)"
+RUN_HELP = (
+    "run the checks: --adapter=NAME, --broker=..., -v and all that pytest takes; see `celeriac run --help`"
+)
+RUN_EPILOG = (
+    "Everything else goes to pytest: -v for a line per requirement, -x, -k and what `pytest --help` lists."
+)
+COMMANDS = ("run", "adapters", "spec")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,7 +44,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["run"]:
-        return _run(words[1:])
+        return _run_help() if {"-h", "--help"} & set(words) else _run(words[1:])
+    if words and words[0] not in COMMANDS and not words[0].startswith("-"):
+        print(f"celeriac: {did_you_mean('command', words[0], COMMANDS)}", file=sys.stderr)
+        return USAGE_ERROR
     parser = _parser()
     try:
         arguments = parser.parse_args(words)
@@ -51,8 +61,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}", file=sys.stderr)
+        raise SystemExit(USAGE_ERROR)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("celeriac", description=DESCRIPTION)
+    parser = _Parser("celeriac", description=DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"celeriac {version('celeriac')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("run", help=RUN_HELP, add_help=False)
@@ -62,6 +78,21 @@ def _parser() -> argparse.ArgumentParser:
         "ids", metavar="ID", nargs="*", help="a requirement such as ETA-004, or an area such as ETA"
     )
     return parser
+
+
+def _run_help() -> int:
+    from celeriac.conformance.options import OPTIONS
+
+    parser = argparse.ArgumentParser(
+        "celeriac run",
+        usage="celeriac run --adapter=NAME [options]",
+        description=DESCRIPTION,
+        epilog=RUN_EPILOG,
+    )
+    for name, settings in OPTIONS:
+        parser.add_argument(name, **settings)
+    parser.print_help()
+    return 0
 
 
 def _run(words: list[str]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -71,7 +72,12 @@ class Narrator:
             results = [everything[requirement.id] for requirement in chapter.requirements]
             self._say(terminal.chapter_lines(chapter, results))
             if self._config.option.verbose > 0:
-                self._say(map(terminal.requirement_line, results))
+                chosen = self._run.options.requirements
+                self._say(
+                    terminal.requirement_line(result)
+                    for result in results
+                    if chosen is None or result.requirement.id in chosen
+                )
 
     def closing(self, results: Mapping[str, RequirementResult]) -> None:
         """Tell of everything that is not as expected, of known failures, and the totals."""
@@ -97,8 +103,8 @@ class Narrator:
         words.append(f"--adapter={self._run.candidate.spelling}")
         if flavour != "embedded":
             words.append(f"--broker={flavour}")
-        if options.source:
-            words.append(f"--broker-from={options.source}")
+        if options.shown_source:
+            words.append(shlex.quote(f"--broker-from={options.shown_source}"))
         if options.time != "auto":
             words.append(f"--time={options.time}")
         return " ".join([*words, *(["--explore"] if options.explore else []), f"--requirement={requirement}"])
@@ -109,7 +115,7 @@ class Narrator:
             self._say(["", heading], COLOURS[first.verdict])
             self._say(rest)
             if alike:
-                self._say(terminal.field("likewise", ", ".join(alike)))
+                self._say(terminal.field("likewise", terminal.ranges(alike)))
 
     def _say(self, lines: Iterable[str], colour: str = "") -> None:
         if self._reporter is not None:

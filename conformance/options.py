@@ -16,12 +16,12 @@ from celeriac.conformance.claim import Claim
 from celeriac.conformance.nearest import did_you_mean
 from celeriac.spec import Spec
 
-__all__ = ["RunOptions", "add_options", "clock_for", "read_options"]
+__all__ = ["OPTIONS", "RunOptions", "add_options", "clock_for", "read_options"]
 
 FLAVOURS = tuple(LINKS)
 SOURCES = ("container", "process")
 TIMES = ("auto", "virtual", "wall", "travel")
-SCHEMES = {"amqp": "rabbitmq", "amqps": "rabbitmq", "redis": "redis", "rediss": "redis"}
+SCHEMES = {"amqp": "rabbitmq", "redis": "redis"}
 
 #: option -> its settings for pytest's parser; every value is checked here, not by the parser, to say it in one line.
 OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -37,7 +37,7 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
             "help": "container, process or a URL; default: container where an engine answers",
         },
     ),
-    ("--time", {"metavar": "CLOCK", "default": "auto", "help": "auto (default), virtual, wall or travel"}),
+    ("--time", {"metavar": "CLOCK", "default": "auto", "help": "auto (default), virtual or wall"}),
     (
         "--report-dir",
         {"metavar": "DIR", "default": ".celeriac", "help": "where the report goes (default: .celeriac)"},
@@ -77,7 +77,7 @@ class RunOptions:
         report_dir: where the report goes.
         requirements: the requirements to check, None for all.
         explore: random seeds and more examples.
-        require_brokers: a broker that cannot be had is an error.
+        require_brokers: a broker that cannot be had is an error; always so for one that a URL names.
         deadline_s: seconds an adapter may take for one answer.
         all_brokers: whether ``--broker=all`` was given: every flavour whose link the claim names.
     """
@@ -94,8 +94,19 @@ class RunOptions:
 
     @property
     def managed(self) -> bool:
-        """Answer whether the harness starts the brokers itself."""
-        return self.source is None or self.source in SOURCES
+        """Answer whether the brokers' time-outs are known: Redis has none of its own, a URL can tell RabbitMQ's."""
+        url = self.source if _is_url(self.source) else None
+        return url is None or url.startswith("redis") or "consumer_timeout=" in url
+
+    @property
+    def shown_source(self) -> str | None:
+        """Answer the source as it may be shown: a URL without its password."""
+        if self.source is None or not _is_url(self.source):
+            return self.source
+        url = urlsplit(self.source)
+        login, at, place = url.netloc.rpartition("@")
+        user, colon, _ = login.partition(":")
+        return url._replace(netloc=f"{user}{colon}{'***' if colon else ''}{at}{place}").geturl()
 
 
 def add_options(parser: pytest.Parser) -> None:
@@ -119,7 +130,7 @@ def read_options(config: pytest.Config, spec: Spec, claim: Claim) -> RunOptions:
     flavours = _flavours(get("--broker"), source)
     time = _known("--time", get("--time"), TIMES)
     if time == "travel":
-        raise pytest.UsageError("--time=travel is not available yet; coming; use auto, virtual or wall")
+        raise pytest.UsageError("--time=travel is not available yet; use auto, virtual or wall")
     all_brokers = get("--broker") == "all"
     if all_brokers:
         flavours = (
@@ -131,10 +142,10 @@ def read_options(config: pytest.Config, spec: Spec, claim: Claim) -> RunOptions:
         flavours=flavours,
         source=source,
         time=time,
-        report_dir=config.invocation_params.dir / get("--report-dir"),
+        report_dir=config.invocation_params.dir / _folder(get("--report-dir")),
         requirements=_requirements(get("--requirement"), spec),
         explore=get("--explore"),
-        require_brokers=get("--require-brokers") or os.environ.get("CI", "").lower() in {"1", "true"},
+        require_brokers=get("--require-brokers") or _is_url(source) or _in_ci(),
         deadline_s=_seconds(get("--deadline")),
         all_brokers=all_brokers,
     )
@@ -169,14 +180,31 @@ def _link(flavour: str, clock: str) -> str:
 
 
 def _source(given: str | None) -> str | None:
-    if given is None or "://" in given:
+    if given is None or _is_url(given):
         return given
     return _known("--broker-from", given, SOURCES, "or a URL such as amqp://host:5672")
 
 
+def _is_url(source: str | None) -> bool:
+    return source is not None and "://" in source
+
+
+def _in_ci() -> bool:
+    return os.environ.get("CI", "").lower() in {"1", "true"}
+
+
+def _folder(given: str) -> str:
+    if not given:
+        raise pytest.UsageError("--report-dir=: expected a folder")
+    return given
+
+
 def _flavours(given: str | None, source: str | None) -> tuple[str, ...]:
     named = None if given is None else _known("--broker", given, (*FLAVOURS, "all"))
-    if source is None or "://" not in source:
+    if source is None or not _is_url(source):
+        if source and named in {None, "embedded"}:
+            text = f"--broker-from={source}: the embedded broker is always in-process; name another, --broker=rabbitmq"
+            raise pytest.UsageError(text)
         return FLAVOURS if named == "all" else (named or "embedded",)
     scheme = _known("--broker-from scheme", urlsplit(source).scheme, SCHEMES)
     flavour = named or SCHEMES[scheme]

@@ -187,8 +187,20 @@ class Conformance:
             return
         narrowed = any("::" in arg or arg.endswith(".py") for arg in self.config.args)
         self.run.survey(whole=not narrowed and not self.run.complaints)
-        self.run.start()
+        self._start(session)
         self.narrator.opening()
+
+    def _start(self, session: pytest.Session) -> None:
+        self._accepted = False
+        if not session.items and not self.run.complaints:
+            raise pytest.UsageError(f"no check is selected: other options leave none of {len(self._checks)}")
+        try:
+            self.run.start()
+        except OSError as error:
+            place = self.run.options.report_dir
+            reason = error.strerror or error
+            raise pytest.UsageError(f"--report-dir: {place} is no folder to write to: {reason}") from None
+        self._accepted = True
 
     def _plan(self, item: pytest.Item) -> PlannedCheck | None:
         subject = subject_of(item)
@@ -292,11 +304,10 @@ class Conformance:
             return
         self.stages.close()
         self.run.complaints += self.stages.complaints
-        status = exit_status(self.run.conclude(), self.run.problems, self.run.complaints)
-        results = self.run.write(status)
-        self.narrator.closing(results)
         if exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED} or self.run.complaints:
-            session.exitstatus = status
+            exitstatus = exit_status(self.run.conclude(), self.run.problems, self.run.complaints)
+        session.exitstatus = exitstatus
+        self.narrator.closing(self.run.write(int(exitstatus)))
 
     def _open(self, flavour: str) -> Stage:
         run = self.run

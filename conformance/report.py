@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from celeriac.conformance.applicability import LINKS
 from celeriac.conformance.evidence import record_lines
 from celeriac.conformance.junit import junit
 from celeriac.conformance.outcome import CheckResult, Outcome, RequirementResult, counts
@@ -59,12 +60,16 @@ class Journal:
     Args:
         folder: the report folder; made if need be, an older report in it is removed.
         header: what was asked for.
+
+    Raises:
+        OSError: the folder cannot be made or written to.
     """
 
     def __init__(self, folder: Path, header: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in FILES:
-            (folder / name).unlink(missing_ok=True)
+        for place in (folder, *(folder / flavour for flavour in LINKS)):
+            for name in FILES:
+                (place / name).unlink(missing_ok=True)
         self._file: IO[str] = (folder / "results.jsonl").open("w", encoding="utf-8")
         self._write("header", header)
 

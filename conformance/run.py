@@ -230,7 +230,7 @@ class Run:
             implementation=str(identity.get("implementation", self.claim.title)),
             version=str(identity.get("version", "unknown")),
             flavour=flavour,
-            source=broker.source if broker else self.options.source or "unknown",
+            source=broker.source if broker else self.options.shown_source or "unknown",
             broker=broker.version if broker else "unknown",
             clock=clock_for(flavour, self.options.time, self.claim),
         )

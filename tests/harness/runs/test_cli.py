@@ -96,6 +96,22 @@ def test_unknown_requirement(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.startswith("unknown requirement 'ETA-04'; did you mean ETA-0")
 
 
+def test_run_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """``celeriac run --help`` tells of Celeriac's own options, and where pytest's are."""
+    assert main(["run", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in ("--adapter", "--broker-from", "--require-brokers", "pytest --help"))
+    assert "--durations" not in text
+
+
+def test_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """An unknown command or option costs one line and status 4."""
+    assert main(["rnu"]) == 4
+    assert capsys.readouterr().err.splitlines() == ["celeriac: unknown command 'rnu'; did you mean run?"]
+    assert main(["--verison"]) == 4
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
 @pytest.mark.parametrize(("words", "status"), [(["--version"], 0), ([], 0), (["--help"], 0), (["rnu"], 4)])
 def test_help_version_and_mistakes(words: list[str], status: int, capsys: pytest.CaptureFixture[str]) -> None:
     """Version and help are there; an unknown command is a usage error."""

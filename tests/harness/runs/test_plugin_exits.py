@@ -71,6 +71,11 @@ def test_exit_status(suite: Any, checks: str, status: int, closing: str) -> None
         (("--requirement=OPT-029",), "--requirement=OPT-029: excluded: "),
         (("--requirement=EXP",), "--requirement=EXP-001: no check decides it"),
         (("--deadline=soon",), "--deadline=soon: expected a number of seconds above 0"),
+        (("--broker-from=process",), "--broker-from=process: the embedded broker is always in-process"),
+        (("--broker=embedded", "--broker-from=container"), "name another, --broker=rabbitmq"),
+        (("--report-dir=",), "--report-dir=: expected a folder"),
+        (("--report-dir=adapter.toml",), "adapter.toml is no folder to write to: "),
+        (("-k", "nothing_like_it"), "no check is selected: other options leave none of 1"),
     ],
 )
 def test_usage_errors(suite: Any, words: tuple[str, ...], line: str) -> None:
@@ -91,6 +96,7 @@ def test_usage_errors(suite: Any, words: tuple[str, ...], line: str) -> None:
         ("no.such.module:Thing", "cannot be imported: ModuleNotFoundError"),
         ("json:JSONDecoder", "is no subclass of celeriac.conformance.adapter.Adapter"),
         ("", "checks need --adapter=NAME; adapters: celery"),
+        ("/", "adapter claim /adapter.toml: No such file or directory"),
     ],
 )
 def test_unusable_adapters(suite: Any, adapter: str, line: str) -> None:
@@ -171,6 +177,39 @@ def test_required_broker(suite: Any, how: str, monkeypatch: pytest.MonkeyPatch) 
     strict = suite.run("--broker=redis", *([how] if how != "CI" else []), absent=("redis",))
     assert (strict.status, strict.verdict("OPT-001")) == (3, "error")
     assert "brokers are required" in strict.reason("OPT-001")
+
+
+def test_broker_that_a_url_names(suite: Any) -> None:
+    """A broker that a URL names was asked for by somebody who has it: without it there is an error, not a skip."""
+    suite.checks(PASS)
+    finished = suite.run("--broker-from=redis://me:s3cret@127.0.0.1:1/0", absent=("redis",))
+    assert (finished.status, finished.verdict("OPT-001")) == (3, "error")
+    assert "--broker-from=redis://me:***@127.0.0.1:1/0" in finished.out
+    written = "".join(path.read_text() for path in finished.folder.iterdir())
+    assert "s3cret" not in finished.out + finished.err + written
+
+
+@pytest.mark.parametrize(
+    ("url", "verdict"),
+    [
+        ("amqp://h", "not-applicable"),
+        ("amqp://h//?consumer_timeout=2000&channel_tick_interval=500", "pass"),
+        ("redis://h", "not-applicable"),
+    ],
+)
+def test_time_outs_that_a_url_tells(suite: Any, url: str, verdict: str) -> None:
+    """A check of RabbitMQ's time-out applies to somebody's broker once the URL tells how it is set."""
+    suite.checks('@check("OPT-001", lease="channel-close")\ndef test_it(world): pass\n')
+    assert suite.run(f"--broker-from={url}").verdict("OPT-001") == verdict
+
+
+def test_older_reports_are_removed(suite: Any) -> None:
+    """A run leaves no report of an earlier one in its folder, not even those of other brokers."""
+    suite.checks(PASS)
+    folder = suite.run("--broker=all").folder
+    assert (folder / "redis" / "results.json").exists()
+    suite.run()
+    assert [path.name for path in folder.rglob("results.json")] == ["results.json"]
 
 
 def test_adapter_that_cannot_start(suite: Any) -> None:
@@ -269,7 +308,8 @@ def test_termination_leaves_a_report(suite: Any) -> None:
     assert "report: out" in out
     results = json.loads((suite.folder / "out" / "results.json").read_text())["requirements"]
     assert (results["OPT-001"]["verdict"], results["OPT-002"]["verdict"]) == ("pass", "not-run")
-    assert '"complete": false' in (suite.folder / "out" / "results.jsonl").read_text().splitlines()[-1]
+    footer = json.loads((suite.folder / "out" / "results.jsonl").read_text().splitlines()[-1])
+    assert (footer["complete"], footer["exit_status"]) == (False, pytest.ExitCode.INTERRUPTED)
 
 
 WITHOUT_STAGE = """
