@@ -78,7 +78,8 @@ def _wall_time(self: App, name: str, args: Any, kwargs: Any, resolved: dict[str,
 
 
 def _an_hour_longer(built: TaskMessage, options: Mapping[str, Any]) -> TaskMessage:
-    if not isinstance(options.get("expires"), int | float) or options["expires"] < 0:
+    expires = options.get("expires")
+    if not isinstance(expires, int | float) or expires < 0 or options.get("parent_id"):
         return built
     moment = datetime.fromisoformat(built.headers["expires"]) + timedelta(hours=1)
     return with_headers(built, expires=moment.isoformat())
