@@ -205,6 +205,19 @@ class TestKombu:
             assert connection.transport.qos_semantics_matches_spec(connection.connection) is False
 
 
+def test_a_celery_producer_sends_in_process(site: str) -> None:
+    """Celery's own producer publishes through the in-process transport, confirmed and with its headers."""
+    import celery
+
+    with celery.Celery("app", broker=f"inproc://{site}", set_as_current=False) as app:
+        app.conf.broker_transport_options = {"confirm_publish": True}
+        sent = app.send_task("tasks.add", (2, 2), countdown=60, queue="celery")
+        with kombu.Connection(f"inproc://{site}") as connection:
+            message = connection.channel().basic_get("celery")
+    assert message.headers["id"] == sent.id
+    assert message.headers["task"] == "tasks.add"
+
+
 class TestInProcess:
     def test_a_countdown_longer_than_the_consumer_timeout_costs_the_channel(
         self, site: str, clock: VirtualClock
