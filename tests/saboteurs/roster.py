@@ -55,7 +55,7 @@ EVERYDAY = frozenset(
         "queue_not_declared",
         "false_is_not_given",
         "single_link_travels_bare",
-        "value_in_a_list",
+        "result_is_spread",
         "null_in_time",
         # moments
         "countdown_an_hour_late",

@@ -27,8 +27,11 @@ _get = AsyncResult.get
 _ignores = App._ignores
 
 
-def _value_in_a_list(signature: Any, context: Any, value: Any, **options: Any) -> None:
-    _send(signature, context, value if "chain" in options else [value], **options)
+def _list_is_spread(signature: Any, context: Any, value: Any, **options: Any) -> None:
+    if isinstance(value, list) and value and "chain" not in options:
+        signature = replace(signature, args=(*value[1:], *signature.args))
+        value = value[0]
+    _send(signature, context, value, **options)
 
 
 def _never_immutable(signature: Any, context: Any, value: Any, **options: Any) -> None:
@@ -80,9 +83,9 @@ def _ignores_failures_only(self: App, context: Any, state: str) -> bool:
 
 SABOTEURS = (
     Saboteur(
-        "value_in_a_list",
-        "a callback gets the return value in a list",
-        (mock.patch.object(links, "_send", _value_in_a_list),),
+        "result_is_spread",
+        "a list that a task returns is spread over the arguments of its callback",
+        (mock.patch.object(links, "_send", _list_is_spread),),
         "LNK-002",
     ),
     Saboteur(
