@@ -22,18 +22,25 @@ COMMAND = Path(sys.executable).with_name("celeriac")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Answer a folder with the files that the page tells its reader to write."""
-    for block in BLOCK.finditer(PAGE):
-        if block["kind"] == "file":
-            (tmp_path / block["name"]).write_text(block["text"])
+    """Answer a folder with the files that the page tells its reader to write before the first run."""
+    write(tmp_path, "my_client.py", "my_adapter.py", "adapter.toml")
     return tmp_path
 
 
-def follow(folder: Path) -> tuple[int, dict[str, Any]]:
-    """Type the page's command in the folder; answer its exit status and the report."""
-    (line,) = re.findall(r"^celeriac (run --adapter=\S+ .*)$", PAGE, re.MULTILINE)
+def write(folder: Path, *names: str) -> None:
+    """Write files of the page."""
+    files = {block["name"]: block["text"] for block in BLOCK.finditer(PAGE) if block["kind"] == "file"}
+    for name in names:
+        (folder / name).write_text(files[name])
+
+
+def follow(folder: Path, *requirements: str) -> tuple[int, dict[str, Any]]:
+    """Type the page's first command in the folder, or its second for a few requirements; answer status and report."""
+    (first,) = re.findall(r"^celeriac (run --adapter=\S+ .*)$", PAGE, re.MULTILINE)
+    (second,) = re.findall(r"^celeriac (run --adapter=\S+)$", PAGE, re.MULTILINE)
+    words = [second, *(f"--requirement={name}" for name in requirements)] if requirements else [first]
     done = subprocess.run(
-        [str(COMMAND), *line.split()],
+        [str(COMMAND), *" ".join(words).split()],
         cwd=folder,
         env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST")},
         stdin=subprocess.DEVNULL,
@@ -72,3 +79,20 @@ def test_first_adapter_passes_when_repaired(folder: Path) -> None:
     repair(folder)
     status, report = follow(folder)
     assert (status, set(verdicts(report).values())) == (0, {"pass"})
+
+
+def test_first_adapter_on_everything(folder: Path) -> None:
+    """Of the other requirements OPT-012 fails, RTY-004 is an error, and what is unsupported is not applicable."""
+    repair(folder)
+    status, report = follow(folder, "OPT-012", "RTY-004", "ETA-001")
+    found = {name: report["requirements"][name]["verdict"] for name in ("OPT-012", "RTY-004", "ETA-001")}
+    assert (status, found) == (1, {"OPT-012": "fail", "RTY-004": "error", "ETA-001": "not-applicable"})
+    assert "the adapter raised in call: " in report["requirements"]["RTY-004"]["checks"][0]["reason"]
+
+
+def test_first_adapter_with_its_expectations(folder: Path) -> None:
+    """With the page's expectations OPT-012 is a known failure, with exit status 0."""
+    repair(folder)
+    write(folder, "expectations.toml")
+    status, report = follow(folder, "OPT-012")
+    assert (status, report["requirements"]["OPT-012"]["verdict"]) == (0, "known-failure")
