@@ -146,6 +146,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 def _row(outcome: Outcome) -> str:
     variant = outcome.variant
     if not isinstance(variant, Saboteur):
-        return f"{'':8} {variant.id:36} {'green' if outcome.status == 0 else 'RED'}"
+        return f"{'':8} {variant.id:36} {'green' if outcome.status == 0 else f'exit {outcome.status}'}"
     caught = ", ".join(outcome.caught_by(variant.requirement)) or "NOT CAUGHT"
     return f"{variant.requirement:8} {variant.id:36} {caught}"

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 from typing import TypeVar
+from unittest import mock
 
+from celeriac.adapters.reference.adapter import ReferenceAdapter
 from celeriac.conformance.adapter import Adapter
 from tests.saboteurs import (
     odd,
@@ -24,7 +26,7 @@ from tests.saboteurs import (
 )
 from tests.saboteurs.variants import Oddity, Saboteur, Variant, adapter_of
 
-__all__ = ["EVERYDAY", "ODDITIES", "REFERENCE", "SABOTEURS", "VARIANTS", "chosen"]
+__all__ = ["BROKEN", "EVERYDAY", "ODDITIES", "REFERENCE", "SABOTEURS", "VARIANTS", "chosen"]
 
 SABOTEURS: tuple[Saboteur, ...] = (
     *wrong_options.SABOTEURS,
@@ -45,7 +47,21 @@ Kind = TypeVar("Kind", bound=Variant)
 #: The reference itself, by which every variant is measured.
 REFERENCE = Variant("reference", "the reference as it is", ())
 
-VARIANTS = {variant.id: variant for variant in (REFERENCE, *SABOTEURS, *ODDITIES)}
+#: Adapters that are wrong themselves, which is no comment on what they drive.
+BROKEN = (
+    Variant(
+        "adapter_raises",
+        "the adapter raises when it is asked to call a task",
+        (mock.patch.object(ReferenceAdapter, "call", side_effect=RuntimeError("the driver is broken")),),
+    ),
+    Variant(
+        "adapter_talks_nonsense",
+        "the adapter answers with a text when it is asked to start a worker",
+        (mock.patch.object(ReferenceAdapter, "start_worker", return_value="of course"),),
+    ),
+)
+
+VARIANTS = {variant.id: variant for variant in (REFERENCE, *SABOTEURS, *ODDITIES, *BROKEN)}
 
 #: Those that are judged every day.
 EVERYDAY = frozenset(

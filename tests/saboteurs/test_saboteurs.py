@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from celeriac.spec import load
-from tests.saboteurs.roster import EVERYDAY, ODDITIES, SABOTEURS, VARIANTS, chosen
+from tests.saboteurs.roster import BROKEN, EVERYDAY, ODDITIES, SABOTEURS, VARIANTS, chosen
 from tests.saboteurs.variants import Saboteur
 
 pytestmark = pytest.mark.saboteurs
@@ -53,7 +53,7 @@ def test_saboteur_breaks_a_requirement(saboteur: Saboteur) -> None:
 
 def test_ids_are_unique() -> None:
     """No two variants share an id, and each id can be given to --adapter."""
-    counts = Counter(variant.id for variant in (*SABOTEURS, *ODDITIES))
+    counts = Counter(variant.id for variant in (*SABOTEURS, *ODDITIES, *BROKEN))
     assert [name for name, count in counts.items() if count > 1 or not name.isidentifier()] == []
     assert len(VARIANTS) == len(counts) + 1
 
