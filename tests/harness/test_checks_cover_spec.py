@@ -17,7 +17,9 @@ def decided() -> Iterator[str]:
     for path in FOLDER.glob("test_*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "check":
-                yield from (argument.value for argument in node.args if isinstance(argument, ast.Constant))
+                yield from (
+                    str(argument.value) for argument in node.args if isinstance(argument, ast.Constant)
+                )
 
 
 def test_every_requirement_has_a_check_or_a_reason() -> None:
