@@ -3,13 +3,13 @@
 The harness owns the broker, the clock and the history; an adapter owns only the calls into one
 implementation.  Every request gets exactly one of four answers:
 
-========== ======================================================================== =================
-``Ok``      done; ``value`` is what the implementation returned                      judged
-``Raised``  the implementation signalled an error to its caller                     judged
-``Unsupported``  the implementation has no such thing                               not applicable, or
-                                                                                    a fail if claimed
-``Broken``  the adapter itself failed                                               error, never a fail
-========== ======================================================================== =================
+=============== ====================================================== ====================================
+``Ok``          done; ``value`` is what the implementation returned     judged
+``Raised``      the implementation signalled an error to its caller     judged
+``Unsupported`` the implementation has no such thing                    not applicable if the claim denies it,
+                                                                        else a fail
+``Broken``      the adapter itself failed                               error, never a fail
+=============== ====================================================== ====================================
 
 Probe tasks (``PROBES``) are a fixed set that every adapter registers, so that no code travels.  A probe that
 runs reports itself through ``Adapter.emit``.
@@ -230,11 +230,11 @@ class Adapter:
         ``Ok.value`` is ``{"value": v, "messages": [bodies seen by on_message]}``; a failed task with
         ``propagate`` is ``Raised``; without it ``value`` is ``{"exc_type", "exc_message"}``.
         """
-        return Unsupported("results", "this adapter has no result consumer")
+        return Unsupported("result-consumer", "this adapter has no result consumer")
 
     def state(self, task_id: str) -> Answer:
         """Answer the state of a task as the implementation sees it, ``Ok("PENDING")`` for unknown ids."""
-        return Unsupported("results", "this adapter has no result consumer")
+        return Unsupported("result-consumer", "this adapter has no result consumer")
 
     def close(self) -> None:
         """Release everything; called once, after the last scenario."""

@@ -15,7 +15,7 @@ from typing import Any
 from celeriac import adapters
 from celeriac.conformance.adapter import Adapter
 from celeriac.conformance.nearest import did_you_mean
-from celeriac.spec import validator
+from celeriac.spec import schema, validator
 
 __all__ = ["Candidate", "Claim", "ClaimError", "bundled", "find_adapter", "load_claim"]
 
@@ -29,6 +29,11 @@ LISTS: Mapping[str, str] = {
     "result": "results",
     "results": "results",
 }
+
+#: What the lists of these names may hold, by the schema of claims.
+ROLES, MODES = (
+    frozenset(schema("claim")["properties"][name]["items"]["enum"]) for name in ("roles", "modes")
+)
 
 
 class ClaimError(ValueError):
@@ -73,6 +78,20 @@ class Claim:
             return value in self.features.get(LISTS[kind], ())
         name = value or kind
         return name in self.roles or name in self.modes or bool(self.features.get(name, False))
+
+    def denies(self, feature: str) -> bool:
+        """Answer whether the claim says that there is no such thing: by a list without it, or by ``false``.
+
+        What a claim does not mention it does not deny; the guide promises it, so it has to work.
+        """
+        kind, _, value = feature.partition(":")
+        if value and kind in LISTS:
+            return value not in self.features.get(LISTS[kind], ())
+        if feature in ROLES:
+            return feature not in self.roles
+        if feature in MODES:
+            return feature not in self.modes
+        return self.features.get(feature, True) in (False, [])
 
 
 @dataclass(frozen=True, slots=True)

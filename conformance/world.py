@@ -412,11 +412,11 @@ class World:
             if missing is not None:
                 message = f"{answer.feature}: {missing}"
                 raise NotApplicable(message)
-            if self.claim.claims(answer.feature):
-                expected = f"{answer.feature!r} works, as adapter.toml claims"
-                raise Violation("", Judgement("fail", expected, f"unsupported: {answer.reason}"))
-            message = f"{answer.feature} is not claimed: {answer.reason}"
-            raise NotApplicable(message)
+            if self.claim.denies(answer.feature):
+                message = f"{answer.feature} is not claimed: {answer.reason}"
+                raise NotApplicable(message)
+            expected = f"{answer.feature!r} works, or adapter.toml says that there is no such thing"
+            raise Violation("", Judgement("fail", expected, f"unsupported: {answer.reason}"))
         if not isinstance(answer, Ok | Raised):
             message = f"the adapter answered {answer!r}, expected Ok, Raised, Unsupported or Broken"
             raise HarnessError(message)

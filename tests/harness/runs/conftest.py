@@ -36,6 +36,7 @@ exchange_routing = true
 link = true
 link_error = true
 task_attributes = true
+chords = false
 """
 
 ADAPTER = """
@@ -76,6 +77,9 @@ class Scripted(Adapter):
 
     def without_chords(self):
         return Unsupported("chords", "never heard of them")
+
+    def without_widgets(self):
+        return Unsupported("widgets", "never heard of widgets")
 
     def without_yaml(self):
         return Unsupported("serializer:yaml", "cannot import yaml")

@@ -52,6 +52,9 @@ def test_overclaimed(world): world.call("without_link")
 @check("OPT-013")
 def test_unclaimed(world): world.call("without_chords")
 
+@check("OPT-019")
+def test_unheard_unclaimed(world): world.call("without_widgets")
+
 @check("OPT-014")
 def test_missing(world): world.call("without_yaml")
 
@@ -119,6 +122,7 @@ EXPECTED = [
     ("OPT-012", "fail", "unsupported: never heard of it"),
     ("OPT-013", "not-applicable", "chords is not claimed"),
     ("OPT-014", "not-applicable", "no yaml here"),
+    ("OPT-019", "fail", "unsupported: never heard of widgets"),
     ("OPT-015", "not-run", "the check ended at OPT-016"),
     ("OPT-016", "fail", "b"),
     ("OPT-017", "error", "judged OPT-018"),
