@@ -35,9 +35,9 @@ def _five_from_outside(_: App, options: dict[str, Any]) -> Mapping[str, Any]:
     return {**options, "priority": 5} if outside else options
 
 
-def _no_limits(built: TaskMessage, options: Mapping[str, Any]) -> TaskMessage:
+def _an_hour(built: TaskMessage, options: Mapping[str, Any]) -> TaskMessage:
     none = built.headers["timelimit"] == [None, None]
-    return with_headers(built, timelimit=[0, 0]) if none else built
+    return with_headers(built, timelimit=[3600, None]) if none else built
 
 
 def _no_chord(args: Any, kwargs: Any, options: Mapping[str, Any]) -> list[Any]:
@@ -86,9 +86,9 @@ SABOTEURS = (
         "MSG-006",
     ),
     Saboteur(
-        "no_limit_is_zero",
-        "time limits that were not given are 0",
-        (rebuilt(_no_limits),),
+        "no_limit_is_an_hour",
+        "a call without time limits gets an hour",
+        (rebuilt(_an_hour),),
         "MSG-007",
     ),
     Saboteur(
