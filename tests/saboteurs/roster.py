@@ -69,7 +69,6 @@ EVERYDAY = frozenset(
         # options and links
         "delay_takes_options",
         "queue_not_declared",
-        "false_is_not_given",
         "single_link_travels_bare",
         "result_is_spread",
         "null_in_time",
@@ -79,16 +78,13 @@ EVERYDAY = frozenset(
         "countdown_loses_its_fraction",
         "one_timer_for_all",
         "acknowledges_everything_before",
-        "naive_eta_is_local",
         "prefetch_not_raised",
         "ttl_in_seconds",
         "run_then_revoked",
-        "expired_is_a_failure",
         "expired_is_given_back",
         # sending
         "one_attempt_too_many",
         "cap_above_start",
-        "retry_off_still_retries",
         "null_retries_give_up",
         "new_id_for_each_retry",
         "policy_sticks",
@@ -113,7 +109,6 @@ EVERYDAY = frozenset(
         # oddities
         "other_headers",
         "zulu_milliseconds",
-        "numbered_jobs",
         "compact_json",
         "slow_worker",
         "late_acknowledgement",

@@ -34,7 +34,7 @@ JOBS = 2
 LIMIT_S = 120
 
 #: Examples of each property.  A verdict run tries more; what few of them show, all of them show.
-EXAMPLES = 8
+EXAMPLES = 6
 
 #: Nothing that collects garbage, keeps a cache, or rewrites what is not looked at.
 PYTEST = (
@@ -59,7 +59,7 @@ PYTEST = (
 class FewExamples(VirtualStage):
     """The virtual stage with few examples of each property, none of which is made smaller."""
 
-    samples = 12
+    samples = 10
 
     def properties(self, body: Any) -> Any:
         """Apply the settings."""
