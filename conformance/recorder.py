@@ -25,6 +25,7 @@ class Recorder:
     def __init__(self, history: History) -> None:
         self._history = history
         self._task_ids: dict[int, Any] = {}
+        self._properties: Mapping[str, Any] = {}  # of the message being published
         self._ours: set[int | None] = set()
         self._muted = False
         self._losing = False
@@ -61,7 +62,8 @@ class Recorder:
         if event.kind == "fault" and event.data["point"] == "publish":
             self._losing = event.data["action"] in {"drop", "nack"}
         if event.kind == "publish":
-            self._task_ids[event.data["message"]] = _published_id(event.data)
+            self._properties = embedded.properties(event.data["properties"])
+            self._task_ids[event.data["message"]] = task_id_of(event.data["headers"] or {}, self._properties)
         translate = self._translations.get(event.kind)
         if translate is not None and event.session not in self._ours:
             translate(event)
@@ -116,7 +118,7 @@ class Recorder:
             self._losing = False
             return
         data = event.data
-        properties = embedded.properties(data["properties"])
+        properties = self._properties
         headers = dict(data["headers"] or {})
         task_id = self._task_ids[data["message"]]
         self._add(
@@ -173,7 +175,3 @@ class Recorder:
     def _cancelled(self, event: embedded.Event) -> None:
         if event.data["by"] == "broker":
             self._add(event, "cancelled", connection=event.session, consumer_tag=event.data["consumer"])
-
-
-def _published_id(data: Mapping[str, Any]) -> Any:
-    return task_id_of(data["headers"] or {}, embedded.properties(data["properties"]))
