@@ -105,7 +105,7 @@ def alike(results: Sequence[RequirementResult]) -> list[tuple[RequirementResult,
 
 
 def ranges(ids: Iterable[str]) -> str:
-    """Answer ids of requirements in a line, those that follow one another as ``OPT-002 to OPT-028``."""
+    """Answer ids of requirements in a line, those that follow one another as ``BAS-002 to LNK-005``."""
     runs: list[list[str]] = []
     for name in ids:
         area, _, number = name.partition("-")

@@ -33,23 +33,50 @@ def require_header(world: World, requirement: str, expected: bool) -> None:
 
 
 @check("RES-001")
-def test_attribute_decides_for_the_call(world: World) -> None:
-    """The attribute is the header, against the default and against the setting."""
-    world.begin(task_attributes={"celeriac.add": {"ignore_result": True}})
-    require_header(world, "RES-001", True)
-    world.begin(
-        settings={"task_ignore_result": True}, task_attributes={"celeriac.add": {"ignore_result": False}}
-    )
-    require_header(world, "RES-001", False)
+def test_ignore_result_is_carried(world: World) -> None:
+    """True in the call is true in the header."""
+    world.begin()
+    record = world.published(world.call(ignore_result=True))
+    world.judge("RES-001", oracles.equal(True, record.headers.get("ignore_result"), "ignore_result", record))
 
 
 @check("RES-002")
+def test_ignore_result_can_be_switched_off(world: World) -> None:
+    """False in the call is false in the header, against setting and attribute."""
+    world.begin(
+        settings={"task_ignore_result": True}, task_attributes={"celeriac.add": {"ignore_result": True}}
+    )
+    record = world.published(world.call(ignore_result=False))
+    world.judge("RES-002", oracles.equal(False, record.headers.get("ignore_result"), "ignore_result", record))
+
+
+@check("RES-003", roles=("producer", "result-consumer"))
+def test_ignored_result_is_null_at_once(world: World) -> None:
+    """Nobody executes the task, and still its result is answered."""
+    world.begin()
+    answer = world.get(world.call(ignore_result=True), timeout=world.tick)
+    value = answer.value.get("value", "absent") if isinstance(answer, Ok) else answer
+    world.judge("RES-003", oracles.equal(None, value, "the answered result"))
+
+
+@check("RES-004")
+def test_attribute_decides_for_the_call(world: World) -> None:
+    """The attribute is the header, against the default and against the setting."""
+    world.begin(task_attributes={"celeriac.add": {"ignore_result": True}})
+    require_header(world, "RES-004", True)
+    world.begin(
+        settings={"task_ignore_result": True}, task_attributes={"celeriac.add": {"ignore_result": False}}
+    )
+    require_header(world, "RES-004", False)
+
+
+@check("RES-005")
 def test_setting_decides_without_an_attribute(world: World) -> None:
     """The setting is the header, and without one it is false."""
     world.begin()
-    require_header(world, "RES-002", False)
+    require_header(world, "RES-005", False)
     world.begin(settings={"task_ignore_result": True})
-    require_header(world, "RES-002", True)
+    require_header(world, "RES-005", True)
 
 
 def states(world: World, sent: Sent) -> list[str]:
@@ -70,19 +97,19 @@ def require_nothing_stored(
     world.judge(requirement, oracles.equal([], states(world, sent), "the stored states"))
 
 
-@check("RES-003")
+@check("RES-006")
 def test_ignored_return_value_is_not_stored(world: World) -> None:
     """A task that returns is executed, and nothing is stored of it."""
-    require_nothing_stored(world, "RES-003", "celeriac.add", (2, 2), ignore_result=True)
+    require_nothing_stored(world, "RES-006", "celeriac.add", (2, 2), ignore_result=True)
 
 
-@check("RES-004")
+@check("RES-007")
 def test_ignored_failure_is_not_stored(world: World) -> None:
     """A task that raises is executed, and nothing is stored of it."""
-    require_nothing_stored(world, "RES-004", "celeriac.fail", ("no",), ignore_result=True)
+    require_nothing_stored(world, "RES-007", "celeriac.fail", ("no",), ignore_result=True)
 
 
-@check("RES-005")
+@check("RES-008")
 def test_wanted_result_is_stored(world: World) -> None:
     """False in the header wins over the worker's setting, and over the attribute of its task."""
     world.begin(
@@ -94,10 +121,10 @@ def test_wanted_result_is_stored(world: World) -> None:
         world.expect("ended", task_id=message.task_id)
     for message in sent:
         world.wait("stored", task_id=message.task_id, timeout=world.tick)
-        world.judge("RES-005", oracles.equal(["SUCCESS"], states(world, message), "the stored states"))
+        world.judge("RES-008", oracles.equal(["SUCCESS"], states(world, message), "the stored states"))
 
 
-@check("RES-006")
+@check("RES-009")
 def test_worker_decides_without_a_header(world: World) -> None:
     """With a null header and without one, the attribute decides, and where there is none, the setting."""
     world.begin(
@@ -114,7 +141,7 @@ def test_worker_decides_without_a_header(world: World) -> None:
             stored = [record.state for record in world.history.of("stored", task_id=message.task_id)]
             expected = ["SUCCESS"] if task == "celeriac.add" else []
             about = f"header {header!r}, {task}: the stored states"
-            world.judge("RES-006", oracles.equal(expected, stored, about))
+            world.judge("RES-009", oracles.equal(expected, stored, about))
 
 
 # -- the record
@@ -143,7 +170,7 @@ def final(world: World, task: str, *args: Any, **settings: Any) -> Record:
     return execute(world, task, *args, **settings)[-1]
 
 
-@check("RES-007")
+@check("RES-010")
 def test_records_are_valid(world: World) -> None:
     """The records of a return value, of progress, of a retry and of a failure are valid against the schema."""
     world.begin()
@@ -152,81 +179,81 @@ def test_records_are_valid(world: World) -> None:
     for sent in [world.send(task, args) for task, args in calls]:
         for record in records_of(world, sent):
             wrong = "; ".join(error.message for error in validator("result").iter_errors(record.record))
-            world.require("RES-007", not wrong, "a record valid against the schema", wrong, record)
+            world.require("RES-010", not wrong, "a record valid against the schema", wrong, record)
             seen = record.record.get("task_id")
-            world.judge("RES-007", oracles.equal(sent.task_id, seen, "the task_id", record))
+            world.judge("RES-010", oracles.equal(sent.task_id, seen, "the task_id", record))
 
 
-@check("RES-008")
+@check("RES-011")
 def test_return_value_is_stored(world: World) -> None:
     """Values of every kind that JSON knows are stored as they were returned."""
     values = [0, 2.5, None, True, "", "c\u00e9leri", [], [[1]], {"a": {"b": None}}]
     record = final(world, "celeriac.echo", *values)
-    world.judge("RES-008", oracles.equal("SUCCESS", record.state, "the status", record))
-    world.judge("RES-008", oracles.equal([values, {}], record.result, "the result", record))
+    world.judge("RES-011", oracles.equal("SUCCESS", record.state, "the status", record))
+    world.judge("RES-011", oracles.equal([values, {}], record.result, "the result", record))
 
 
-@check("RES-009")
+@check("RES-012")
 def test_failure_is_stored_as_data(world: World) -> None:
     """The record names the exception's class and module, and has its text."""
     record = final(world, "celeriac.fail", "a reason")
-    world.judge("RES-009", oracles.equal("FAILURE", record.state, "the status", record))
+    world.judge("RES-012", oracles.equal("FAILURE", record.state, "the status", record))
     result = record.result if isinstance(record.result, Mapping) else {}
-    world.judge("RES-009", oracles.equal("ValueError", result.get("exc_type"), "exc_type", record))
+    world.judge("RES-012", oracles.equal("ValueError", result.get("exc_type"), "exc_type", record))
     message, module = result.get("exc_message"), result.get("exc_module", "absent")
     lawful = message in ("a reason", ["a reason"])
-    world.require("RES-009", lawful, "exc_message is 'a reason', or a list of it", f"{message!r}", record)
-    world.require("RES-009", module != "absent", "an exc_module", "none", record)
+    world.require("RES-012", lawful, "exc_message is 'a reason', or a list of it", f"{message!r}", record)
+    world.require("RES-012", module != "absent", "an exc_module", "none", record)
 
 
-@check("RES-010")
+@check("RES-013")
 def test_failure_has_a_traceback(world: World) -> None:
     """The record of a failure has a text that says where."""
     record = final(world, "celeriac.fail", "a reason")
     traceback = record.record.get("traceback")
     holds = isinstance(traceback, str) and bool(traceback.strip())
-    world.require("RES-010", holds, "a traceback", f"{traceback!r}", record)
+    world.require("RES-013", holds, "a traceback", f"{traceback!r}", record)
 
 
-@check("RES-011")
+@check("RES-014")
 def test_states_are_stored_in_order(world: World) -> None:
     """Four steps of progress are stored one by one with their meta data, and then the end."""
     records = execute(world, "celeriac.progress", 4)
     seen = [(record.state, record.result) for record in records]
     expected = [("PROGRESS", {"progress": step}) for step in range(4)]
-    world.judge("RES-011", oracles.equal([*expected, ("SUCCESS", "done")], seen, "what is stored", *records))
+    world.judge("RES-014", oracles.equal([*expected, ("SUCCESS", "done")], seen, "what is stored", *records))
 
 
-@check("RES-012")
+@check("RES-015")
 def test_retry_is_stored(world: World) -> None:
     """A task that is retried twice is stored as RETRY twice, with an exception or null, and then as SUCCESS."""
     records = execute(world, "celeriac.retry", 2)
     seen = [record.state for record in records]
-    world.judge("RES-012", oracles.equal(["RETRY", "RETRY", "SUCCESS"], seen, "the stored states", *records))
+    world.judge("RES-015", oracles.equal(["RETRY", "RETRY", "SUCCESS"], seen, "the stored states", *records))
     for record in records[:2]:
         result = record.result
         holds = result is None or (isinstance(result, Mapping) and isinstance(result.get("exc_type"), str))
         world.require(
-            "RES-012", holds, "an exception, or null, as the result of RETRY", f"{result!r}", record
+            "RES-015", holds, "an exception, or null, as the result of RETRY", f"{result!r}", record
         )
 
 
-@check("RES-013")
+@check("RES-016")
 def test_start_is_stored_on_request(world: World) -> None:
     """STARTED comes before SUCCESS with the setting, and not at all without it."""
     for settings, expected in (({"task_track_started": True}, ["STARTED", "SUCCESS"]), ({}, ["SUCCESS"])):
         records = execute(world, "celeriac.add", 2, 2, **settings)
         seen = [record.state for record in records]
-        world.judge("RES-013", oracles.equal(expected, seen, f"with {settings}: the stored states", *records))
+        world.judge("RES-016", oracles.equal(expected, seen, f"with {settings}: the stored states", *records))
 
 
-@check("RES-014")
+@check("RES-017")
 def test_ignored_task_is_not_stored(world: World) -> None:
     """Nothing is stored of a task that asks to be ignored."""
-    require_nothing_stored(world, "RES-014", "celeriac.ignore", ())
+    require_nothing_stored(world, "RES-017", "celeriac.ignore", ())
 
 
-@check("RES-015")
+@check("RES-018")
 def test_extended_record_describes_the_call(world: World) -> None:
     """The record has the name, the arguments, the worker, the retries and the queue of the task."""
     world.begin(settings={"result_extended": True})
@@ -242,42 +269,42 @@ def test_extended_record_describes_the_call(world: World) -> None:
         "retries": 0,
         "queue": world.queue,
     }
-    world.judge("RES-015", oracles.equal(expected, seen, "the extended members", record))
+    world.judge("RES-018", oracles.equal(expected, seen, "the extended members", record))
     named = isinstance(worker, str) and worker not in ("", "absent")
-    world.require("RES-015", named, "the name of a worker", f"{worker!r}", record)
+    world.require("RES-018", named, "the name of a worker", f"{worker!r}", record)
 
 
-@check("RES-016")
+@check("RES-019")
 def test_plain_record_keeps_the_call_to_itself(world: World) -> None:
     """Without the setting none of the extended members is there."""
     record = final(world, "celeriac.add", 2, 2)
     seen = sorted(set(EXTENDED).intersection(record.record))
-    world.judge("RES-016", oracles.equal([], seen, "the extended members", record))
+    world.judge("RES-019", oracles.equal([], seen, "the extended members", record))
 
 
 # -- Redis and replies
 
 
-@check("RES-017", link="redis")
+@check("RES-020", link="redis")
 def test_record_has_the_key_of_its_task(world: World) -> None:
     """The key is the prefix and the id, and the value is the record of that task."""
     record = final(world, "celeriac.add", 2, 2)
     seen = record.record.get("task_id")
     world.judge(
-        "RES-017", oracles.equal(record.task_id, seen, "the task of the record under the key", record)
+        "RES-020", oracles.equal(record.task_id, seen, "the task of the record under the key", record)
     )
 
 
-@check("RES-018", link="redis")
+@check("RES-021", link="redis")
 def test_record_expires(world: World) -> None:
     """A record expires after a day, or when the setting says."""
     for settings, expected in (({}, DAY), ({"result_expires": 600}, 600.0)):
         record = final(world, "celeriac.add", 2, 2, **settings)
         about = f"with {settings}: the seconds to live"
-        world.judge("RES-018", oracles.equal(expected, record.expires_in, about, record))
+        world.judge("RES-021", oracles.equal(expected, record.expires_in, about, record))
 
 
-@check("RES-019", link="redis")
+@check("RES-022", link="redis")
 def test_record_is_announced(world: World) -> None:
     """Every record that is stored is announced on the channel of its key, in the same order."""
     records = execute(world, "celeriac.progress", 2)
@@ -285,10 +312,10 @@ def test_record_is_announced(world: World) -> None:
     world.wait("announced", task_id=task_id, state="SUCCESS", timeout=world.tick)
     announced = [record.record for record in world.history.of("announced", task_id=task_id)]
     stored = [record.record for record in records]
-    world.judge("RES-019", oracles.equal(stored, announced, "the announced records", *records))
+    world.judge("RES-022", oracles.equal(stored, announced, "the announced records", *records))
 
 
-@check("RES-020", link="amqp")
+@check("RES-023", link="amqp")
 def test_record_is_sent_to_the_caller(world: World) -> None:
     """The reply goes to the queue and with the correlation id that the message names."""
     world.begin()
@@ -300,24 +327,24 @@ def test_record_is_sent_to_the_caller(world: World) -> None:
     seen = [(r.exchange, r.routing_key, r.properties.get("correlation_id")) for r in replies]
     expected = [("", message.properties["reply_to"], message.properties["correlation_id"])]
     about = "exchange, routing key and correlation id of the replies"
-    world.judge("RES-020", oracles.equal(expected, seen, about, *replies, stored))
+    world.judge("RES-023", oracles.equal(expected, seen, about, *replies, stored))
 
 
 # -- what a caller reads
 
 
-@check("RES-021", roles=CALLER)
+@check("RES-024", roles=CALLER)
 def test_unknown_state_is_pending(world: World) -> None:
     """A task that nobody has executed is as pending as one that nobody has called."""
     world.begin()
     unknown = Called(str(uuid.uuid4()), Ok(), world.now(), world.now())
     for about, called in (("called", world.call()), ("never called", unknown)):
         world.judge(
-            "RES-021", oracles.equal(Ok("PENDING"), world.state(called), f"the state of a task {about}")
+            "RES-024", oracles.equal(Ok("PENDING"), world.state(called), f"the state of a task {about}")
         )
 
 
-@check("RES-022", roles=CALLER)
+@check("RES-025", roles=CALLER)
 def test_state_is_the_last_that_was_stored(world: World) -> None:
     """The state follows each record, also back from one of the task's own to a retry."""
     world.begin()
@@ -331,7 +358,7 @@ def test_state_is_the_last_that_was_stored(world: World) -> None:
 def require_state(world: World, called: Called, status: str) -> None:
     """Require that the state of a task becomes this one."""
     world.until(lambda: world.state(called) == Ok(status), timeout=world.tick)
-    world.judge("RES-022", oracles.equal(Ok(status), world.state(called), "the state"))
+    world.judge("RES-025", oracles.equal(Ok(status), world.state(called), "the state"))
 
 
 def store(world: World, called: Called, record: Mapping[str, Any]) -> None:
@@ -340,7 +367,7 @@ def store(world: World, called: Called, record: Mapping[str, Any]) -> None:
     world.store(called, record["status"], record["result"], **members)
 
 
-@check("RES-023", roles=CALLER)
+@check("RES-026", roles=CALLER)
 def test_sample_records_are_read(world: World) -> None:
     """Records with more and with fewer members, values and failures of every kind, are answered as the file says."""
     world.begin()
@@ -356,7 +383,7 @@ def require_outcome(world: World, case: Mapping[str, Any], answer: Ok | Raised) 
     outcome = case["outcome"]
     if "value" in outcome:
         seen = answer.value.get("value", "absent") if isinstance(answer, Ok) else answer
-        world.judge("RES-023", oracles.equal(outcome["value"], seen, case["name"]))
+        world.judge("RES-026", oracles.equal(outcome["value"], seen, case["name"]))
         return
     error = outcome["error"]
     holds = (
@@ -366,4 +393,4 @@ def require_outcome(world: World, case: Mapping[str, Any], answer: Ok | Raised) 
         and error["text"] in answer.text
     )
     expected = f"{case['name']}: an error {error.get('type', 'of any type')} with the text {error['text']!r}"
-    world.require("RES-023", holds, expected, f"{answer}")
+    world.require("RES-026", holds, expected, f"{answer}")

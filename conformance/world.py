@@ -173,7 +173,7 @@ class World:
     def published_or_skipped(self, called: Called) -> Record:
         """Answer the record of a generated call like ``published``; a refused one is another check's business.
 
-        For use in ``for_all`` only: whether valid options are accepted is what OPT-011 decides.
+        For use in ``for_all`` only: whether valid options are accepted is what BAS-011 decides.
         """
         assume(called.task_id is not None)
         return self.published(called)
@@ -284,7 +284,7 @@ class World:
         """Answer valid execution options, as far as the implementation has their values.
 
         A queue is always the scenario's, lest a broker that somebody else runs keeps dozens of queues, and
-        exchanges are left out, because they would have to exist.  Links in YAML are left to OPT-028, which
+        exchanges are left out, because they would have to exist.  Links in YAML are left to LNK-005, which
         decides nothing else, so that one defect does not turn every generated call red or not by chance.
         """
         moment = datetime.fromtimestamp(self.now(), UTC)

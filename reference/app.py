@@ -119,7 +119,7 @@ class App:
         kwargs: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> handles.AsyncResult:
-        """Call a task that need not be registered here (OPT-006); arguments are not checked against it."""
+        """Call a task that need not be registered here (BAS-006); arguments are not checked against it."""
         return self.call(name, args, kwargs, options)
 
     def signature(
@@ -146,11 +146,11 @@ class App:
         options: Mapping[str, Any],
         check: bool = False,
     ) -> handles.AsyncResult:
-        """Publish one message; all forms of calling end here (OPT-008).
+        """Publish one message; all forms of calling end here (BAS-008).
 
         Args:
             name: of the task.
-            args: list or tuple, anything empty for none (OPT-010, OPT-012).
+            args: list or tuple, anything empty for none (BAS-010, BAS-012).
             kwargs: mapping, anything empty for none.
             options: execution options.
             check: refuse arguments that the registered function cannot take.

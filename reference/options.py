@@ -156,7 +156,7 @@ FALLBACKS: Final[Mapping[str, tuple[str | None, str | None]]] = {
 
 
 def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer the options that are given, each of them valid (OPT-011).
+    """Answer the options that are given, each of them valid (BAS-011).
 
     Raises:
         TypeError: an option is unknown, or its value is of a wrong type.

@@ -39,7 +39,7 @@ class QueueTable:
         self._queues = {queue.name: queue for queue in _entities(settings.task_queues)}
 
     def __getitem__(self, name: str | Queue) -> Queue:
-        """Answer the queue of that name (OPT-013).
+        """Answer the queue of that name (ROU-001).
 
         Raises:
             QueueNotFound: there is none and ``task_create_missing_queues`` is off.
@@ -51,7 +51,7 @@ class QueueTable:
         return self._queues[name]
 
     def default(self) -> Queue:
-        """Answer the queue of messages that name none (OPT-014)."""
+        """Answer the queue of messages that name none (ROU-002)."""
         name = self._settings.task_default_queue
         return self._queues.get(name) or self._queues.setdefault(name, self._automatic(name, default=True))
 
@@ -79,8 +79,8 @@ def resolve(
 ) -> Route:
     """Answer the route of a call.
 
-    Exchange and routing key together are an address (OPT-016).  One of them alone is not: a direct queue is then
-    reached by its name over the default exchange (OPT-017), a queue of another exchange by that exchange.
+    Exchange and routing key together are an address (ADV-001).  One of them alone is not: a direct queue is then
+    reached by its name over the default exchange (ADV-002), a queue of another exchange by that exchange.
     """
     target = queues[queue] if queue else queues.default()
     name = exchange.name if isinstance(exchange, Exchange) else exchange

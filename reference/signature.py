@@ -18,7 +18,7 @@ _LINKS = ("link", "link_error", "chain")
 
 @dataclass(slots=True)
 class Signature:
-    """The name, the arguments and the options of a call (OPT-007).
+    """The name, the arguments and the options of a call (BAS-007).
 
     Attributes:
         immutable: arguments that come later (a parent's result) are left out.
@@ -118,7 +118,7 @@ def is_wire_signature(value: object) -> bool:
 
 
 def wire_list(value: Any) -> list[dict[str, Any]] | None:
-    """Answer one or several signatures as the list that travels; None stays None (OPT-024, OPT-026)."""
+    """Answer one or several signatures as the list that travels; None stays None (LNK-001, LNK-003)."""
     if value is None:
         return None
     return [item.to_wire() if isinstance(item, Signature) else dict(item) for item in _as_list(value)]

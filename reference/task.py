@@ -88,7 +88,7 @@ class Task:
         return f"<task {self.name} of {self.app.name}>"
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the function here and now; nothing is sent (OPT-004, OPT-005)."""
+        """Run the function here and now; nothing is sent (BAS-004, BAS-005)."""
         with running(Context(self.name, args=args, kwargs=kwargs)):
             return self.invoke(args, kwargs)
 
@@ -102,7 +102,7 @@ class Task:
         return current(self.name) or Context(self.name)
 
     def delay(self, *args: Any, **kwargs: Any) -> AsyncResult:
-        """Do ``apply_async(args, kwargs)`` (OPT-002, OPT-003)."""
+        """Do ``apply_async(args, kwargs)`` (BAS-002, BAS-003)."""
         return self.apply_async(args, kwargs)
 
     def apply_async(
@@ -111,7 +111,7 @@ class Task:
         kwargs: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> AsyncResult:
-        """Publish one message that asks for this task (OPT-001).
+        """Publish one message that asks for this task (BAS-001).
 
         Args:
             args: list or tuple of positional arguments.
@@ -154,7 +154,7 @@ class Task:
         return Signature(self.name, tuple(args), dict(kwargs or {}), options, app=self.app)
 
     def get_publisher(self, connection: Any) -> Any:
-        """Answer a ``kombu.Producer`` to be given as ``publisher=`` to several calls (OPT-029)."""
+        """Answer a ``kombu.Producer`` to be given as ``publisher=`` to several calls (CON-001)."""
         from kombu import Producer
 
         return Producer(connection)

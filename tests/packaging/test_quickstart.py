@@ -82,17 +82,17 @@ def test_first_adapter_passes_when_repaired(folder: Path) -> None:
 
 
 def test_first_adapter_on_everything(folder: Path) -> None:
-    """Of the other requirements OPT-012 fails, RTY-004 is an error, and what is unsupported is not applicable."""
+    """Of the other requirements BAS-012 fails, RTY-004 is an error, and what is unsupported is not applicable."""
     repair(folder)
-    status, report = follow(folder, "OPT-012", "RTY-004", "ETA-001")
-    found = {name: report["requirements"][name]["verdict"] for name in ("OPT-012", "RTY-004", "ETA-001")}
-    assert (status, found) == (1, {"OPT-012": "fail", "RTY-004": "error", "ETA-001": "not-applicable"})
+    status, report = follow(folder, "BAS-012", "RTY-004", "ETA-001")
+    found = {name: report["requirements"][name]["verdict"] for name in ("BAS-012", "RTY-004", "ETA-001")}
+    assert (status, found) == (1, {"BAS-012": "fail", "RTY-004": "error", "ETA-001": "not-applicable"})
     assert "the adapter raised in call: " in report["requirements"]["RTY-004"]["checks"][0]["reason"]
 
 
 def test_first_adapter_with_its_expectations(folder: Path) -> None:
-    """With the page's expectations OPT-012 is a known failure, with exit status 0."""
+    """With the page's expectations BAS-012 is a known failure, with exit status 0."""
     repair(folder)
     write(folder, "expectations.toml")
-    status, report = follow(folder, "OPT-012")
-    assert (status, report["requirements"]["OPT-012"]["verdict"]) == (0, "known-failure")
+    status, report = follow(folder, "BAS-012")
+    assert (status, report["requirements"]["BAS-012"]["verdict"]) == (0, "known-failure")

@@ -150,7 +150,7 @@ ODDITIES = (
         "numbered_jobs",
         "ids that are no UUIDs",
         (recalled(_numbered),),
-        where=("OPT-009", "MSG-002"),
+        where=("BAS-009", "MSG-002"),
     ),
     Oddity(
         "compact_json",
@@ -189,7 +189,7 @@ ODDITIES = (
         "half_an_address",
         "an exchange or a routing key alone is carried",
         (mock.patch.object(app, "resolve", _single_address),),
-        where=("OPT-017",),
+        where=("ADV-002",),
     ),
     Oddity(
         "only_forwards",

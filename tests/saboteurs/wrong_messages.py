@@ -76,7 +76,7 @@ SABOTEURS = (
         "a task called from within a task has itself as its root",
         (rebuilt(_own_root),),
         "MSG-005",
-        also=("LNK-007", "LNK-020"),
+        also=("LNK-012", "LNK-025"),
         because="callbacks and errbacks are called from within a task, too",
     ),
     Saboteur(

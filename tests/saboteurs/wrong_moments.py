@@ -215,7 +215,7 @@ SABOTEURS = (
         (mock.patch.object(result, "EXCEPTION_STATES", frozenset({"FAILURE", "RETRY"})),),
         "EXP-015",
         seen="aio-celery 0.22.0, for failed tasks",
-        also=("RES-023",),
+        also=("RES-026",),
         because="a revoked task is among the sample records",
     ),
 )

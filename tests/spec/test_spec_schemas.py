@@ -221,8 +221,8 @@ BAD: dict[str, list[Any]] = {
     ],
     "vectors-messages": [{"about": "x", "cases": [{"name": "no base"}]}],
     "vectors-results": [
-        {"about": "x", "cases": [{"name": "n", "requirements": ["RES-023"], "record": RESULT}]},
-        {"about": "x", "cases": [{"name": "n", "requirements": ["RES-023"], "record": {}, "outcome": {"value": 4}}]},
+        {"about": "x", "cases": [{"name": "n", "requirements": ["RES-026"], "record": RESULT}]},
+        {"about": "x", "cases": [{"name": "n", "requirements": ["RES-026"], "record": {}, "outcome": {"value": 4}}]},
     ],
     "vectors-codec-labels": [{"about": "x", "value": [], "cases": [{"kind": "serializer", "name": "json"}]}],
 }  # fmt: skip

@@ -35,7 +35,7 @@ def test_run_is_shut_off_from_the_folder(suite: Any) -> None:
     (suite.folder / "conftest.py").write_text("raise RuntimeError('not mine')\n")
     suite.file.write_text("def test_mine(): assert False\n")
     finished = command(
-        "run", f"--adapter={suite.adapter}", "--requirement=OPT-023", "--report-dir=here", cwd=suite.folder
+        "run", f"--adapter={suite.adapter}", "--requirement=RES-003", "--report-dir=here", cwd=suite.folder
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert "not-applicable | 1" in (suite.folder / "here" / "summary.md").read_text()
@@ -50,10 +50,10 @@ def test_run_reproduces_itself(suite: Any) -> None:
     driver.write_text(
         driver.read_text().replace("def begin(self, scenario):", "def begin(self, scenario):\n        1 / 0")
     )
-    finished = command("run", f"--adapter={suite.adapter}", "--requirement=OPT-001", cwd=suite.folder)
+    finished = command("run", f"--adapter={suite.adapter}", "--requirement=BAS-001", cwd=suite.folder)
     assert finished.returncode == 3, finished.stdout + finished.stderr
     assert (
-        f"  reproduce  celeriac run --adapter={suite.adapter} --requirement=OPT-001"
+        f"  reproduce  celeriac run --adapter={suite.adapter} --requirement=BAS-001"
         in finished.stdout.splitlines()
     )
     assert "ZeroDivisionError" in finished.stdout

@@ -12,23 +12,23 @@ from typing import Any
 import pytest
 
 PASS = """
-@check("OPT-001")
+@check("BAS-001")
 def test_pass(world): world.call("accept")
 """
 FAIL = """
-@check("OPT-002")
-def test_fail(world): raise Violation("OPT-002", Judgement("fail", "one", "two"))
+@check("BAS-002")
+def test_fail(world): raise Violation("BAS-002", Judgement("fail", "one", "two"))
 """
 ERROR = """
-@check("OPT-003")
+@check("BAS-003")
 def test_error(world): world.call("broken")
 """
 INCONCLUSIVE = """
-@check("OPT-006")
+@check("BAS-006")
 def test_inconclusive(world): raise Inconclusive("too noisy")
 """
 NOT_APPLICABLE = """
-@check("OPT-007", roles=("result-consumer",))
+@check("BAS-007", roles=("result-consumer",))
 def test_not_applicable(world): raise AssertionError
 """
 
@@ -68,7 +68,7 @@ def test_exit_status(suite: Any, checks: str, status: int, closing: str) -> None
         (("--time=virtual", "--broker=redis"), "redis cannot be moved in time"),
         (("--requirement=ETA-400",), "unknown requirement 'ETA-400'; did you mean ETA-"),
         (("--requirement=ETB",), "unknown requirement 'ETB'; did you mean"),
-        (("--requirement=OPT-029",), "--requirement=OPT-029: excluded: "),
+        (("--requirement=CON-001",), "--requirement=CON-001: excluded: "),
         (("--requirement=EXP",), "--requirement=EXP-001: no check decides it"),
         (("--deadline=soon",), "--deadline=soon: expected a number of seconds above 0"),
         (("--broker-from=process",), "--broker-from=process: the embedded broker is always in-process"),
@@ -130,10 +130,10 @@ def test_inert_without_checks(suite: Any) -> None:
 def test_requirement_selects(suite: Any) -> None:
     """--requirement takes ids and areas; what is not selected is not run, and says so."""
     suite.checks(PASS + FAIL + '@check("ETA-001")\ndef test_eta(world): pass\n')
-    finished = suite.run("--requirement=opt-001", "--requirement=ETA")
+    finished = suite.run("--requirement=bas-001", "--requirement=ETA")
     assert finished.status == 0
-    assert (finished.verdict("OPT-001"), finished.verdict("ETA-001")) == ("pass", "pass")
-    assert finished.verdict("OPT-002") == "not-run"
+    assert (finished.verdict("BAS-001"), finished.verdict("ETA-001")) == ("pass", "pass")
+    assert finished.verdict("BAS-002") == "not-run"
     assert finished.journal[0]["checks"] == 2
 
 
@@ -147,12 +147,12 @@ def test_all_brokers(suite: Any) -> None:
     """--broker=all plays every check on every flavour; a missing one is not run, loudly, and the rest counts."""
     suite.checks(
         PASS
-        + '@check("OPT-019", link="redis")\ndef test_redis(world): assert world.broker.flavour != "valkey"\n'
+        + '@check("ADV-004", link="redis")\ndef test_redis(world): assert world.broker.flavour != "valkey"\n'
     )
     finished = suite.run("--broker=all", absent=("rabbitmq",))
     assert finished.status == 1
     assert "  rabbitmq: install a rabbitmq server" in finished.out.splitlines()
-    checks = finished.results["requirements"]["OPT-001"]["checks"]
+    checks = finished.results["requirements"]["BAS-001"]["checks"]
     assert [check["verdict"] for check in checks] == ["pass", "not-run", "pass", "pass"]
     each = {
         f: (finished.folder / f / "results.json").read_text()
@@ -160,7 +160,7 @@ def test_all_brokers(suite: Any) -> None:
     }
     assert '"fail": 1' in each["valkey"]
     assert '"fail": 0' in each["redis"]
-    assert "--broker=valkey --requirement=OPT-019" in finished.out
+    assert "--broker=valkey --requirement=ADV-004" in finished.out
     assert finished.results["broker"]["flavour"] == "all"
     assert finished.results["clock"] == "wall"
 
@@ -170,20 +170,20 @@ def test_required_broker(suite: Any, how: str, monkeypatch: pytest.MonkeyPatch) 
     """Where brokers are required, one that cannot be had is an error."""
     suite.checks(PASS)
     relaxed = suite.run("--broker=redis", absent=("redis",))
-    assert (relaxed.status, relaxed.verdict("OPT-001")) == (0, "not-run")
+    assert (relaxed.status, relaxed.verdict("BAS-001")) == (0, "not-run")
     assert "redis: install a redis server" in relaxed.out
     if how == "CI":
         monkeypatch.setenv("CI", "true")
     strict = suite.run("--broker=redis", *([how] if how != "CI" else []), absent=("redis",))
-    assert (strict.status, strict.verdict("OPT-001")) == (3, "error")
-    assert "brokers are required" in strict.reason("OPT-001")
+    assert (strict.status, strict.verdict("BAS-001")) == (3, "error")
+    assert "brokers are required" in strict.reason("BAS-001")
 
 
 def test_broker_that_a_url_names(suite: Any) -> None:
     """A broker that a URL names was asked for by somebody who has it: without it there is an error, not a skip."""
     suite.checks(PASS)
     finished = suite.run("--broker-from=redis://me:s3cret@127.0.0.1:1/0", absent=("redis",))
-    assert (finished.status, finished.verdict("OPT-001")) == (3, "error")
+    assert (finished.status, finished.verdict("BAS-001")) == (3, "error")
     assert "--broker-from=redis://me:***@127.0.0.1:1/0" in finished.out
     written = "".join(path.read_text() for path in finished.folder.iterdir())
     assert "s3cret" not in finished.out + finished.err + written
@@ -199,8 +199,8 @@ def test_broker_that_a_url_names(suite: Any) -> None:
 )
 def test_time_outs_that_a_url_tells(suite: Any, url: str, verdict: str) -> None:
     """A check of RabbitMQ's time-out applies to somebody's broker once the URL tells how it is set."""
-    suite.checks('@check("OPT-001", lease="channel-close")\ndef test_it(world): pass\n')
-    assert suite.run(f"--broker-from={url}").verdict("OPT-001") == verdict
+    suite.checks('@check("BAS-001", lease="channel-close")\ndef test_it(world): pass\n')
+    assert suite.run(f"--broker-from={url}").verdict("BAS-001") == verdict
 
 
 def test_older_reports_are_removed(suite: Any) -> None:
@@ -223,9 +223,9 @@ def test_adapter_that_cannot_start(suite: Any) -> None:
     )
     finished = suite.run()
     assert finished.status == 3
-    assert (finished.verdict("OPT-001"), finished.verdict("OPT-002")) == ("error", "error")
-    assert "likewise   OPT-002" in finished.out
-    assert "pip install it" in finished.reason("OPT-001")
+    assert (finished.verdict("BAS-001"), finished.verdict("BAS-002")) == ("error", "error")
+    assert "likewise   BAS-002" in finished.out
+    assert "pip install it" in finished.reason("BAS-001")
 
 
 def test_stopped_at_first_failure(suite: Any) -> None:
@@ -233,7 +233,7 @@ def test_stopped_at_first_failure(suite: Any) -> None:
     suite.checks(FAIL + ERROR)
     finished = suite.run("-x")
     assert finished.status == 1
-    assert (finished.verdict("OPT-002"), finished.verdict("OPT-003")) == ("fail", "not-run")
+    assert (finished.verdict("BAS-002"), finished.verdict("BAS-003")) == ("fail", "not-run")
     assert finished.journal[-1]["complete"] is False
 
 
@@ -245,24 +245,24 @@ def test_module_that_cannot_be_imported(suite: Any) -> None:
     assert finished.status == 3
     assert "no_such_module" in finished.out
     assert "cannot be collected" in finished.out
-    assert finished.verdict("OPT-001") == "not-run"
+    assert finished.verdict("BAS-001") == "not-run"
 
 
 def test_warnings_are_no_verdict(suite: Any) -> None:
     """A warning of the implementation decides nothing, even where the folder's settings make warnings errors."""
     (suite.folder / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
-    suite.checks('@check("OPT-001")\ndef test_it(world):\n    import warnings\n    warnings.warn("old")\n')
+    suite.checks('@check("BAS-001")\ndef test_it(world):\n    import warnings\n    warnings.warn("old")\n')
     finished = suite.run()
-    assert (finished.status, finished.verdict("OPT-001")) == (0, "pass")
+    assert (finished.status, finished.verdict("BAS-001")) == (0, "pass")
     assert "1 passed, 1 warning" in finished.out
 
 
 def test_unknown_requirement_in_a_check(suite: Any) -> None:
     """A check that names no requirement of the specification stops the run with one line."""
-    suite.checks('@check("OPT-999")\ndef test_it(world): pass\n')
+    suite.checks('@check("BAS-999")\ndef test_it(world): pass\n')
     finished = suite.run()
     assert finished.status == 4
-    assert "unknown requirement 'OPT-999'" in finished.err
+    assert "unknown requirement 'BAS-999'" in finished.err
 
 
 def test_termination_leaves_a_report(suite: Any) -> None:
@@ -270,10 +270,10 @@ def test_termination_leaves_a_report(suite: Any) -> None:
     heard, tell = os.pipe()
     suite.checks(
         f"""
-        @check("OPT-001")
+        @check("BAS-001")
         def test_pass(world): pass
 
-        @check("OPT-002")
+        @check("BAS-002")
         def test_wait(world):
             import os, signal
             os.write({tell}, b"here")
@@ -307,7 +307,7 @@ def test_termination_leaves_a_report(suite: Any) -> None:
     assert child.returncode == pytest.ExitCode.INTERRUPTED
     assert "report: out" in out
     results = json.loads((suite.folder / "out" / "results.json").read_text())["requirements"]
-    assert (results["OPT-001"]["verdict"], results["OPT-002"]["verdict"]) == ("pass", "not-run")
+    assert (results["BAS-001"]["verdict"], results["BAS-002"]["verdict"]) == ("pass", "not-run")
     footer = json.loads((suite.folder / "out" / "results.jsonl").read_text().splitlines()[-1])
     assert (footer["complete"], footer["exit_status"]) == (False, pytest.ExitCode.INTERRUPTED)
 

@@ -11,23 +11,23 @@ import pytest
 from celeriac.spec import load, validator
 
 CHECKS = """
-@check("OPT-001", "OPT-002")
+@check("BAS-001", "BAS-002")
 def test_pass(world): world.call("accept")
 
-@check("OPT-003")
+@check("BAS-003")
 def test_fail(world): raise Violation("", Judgement("fail", "one | two", "a \\x00 \\ud800 <b>"))
 
-@check("OPT-006")
+@check("BAS-006")
 def test_error(world): world.call("broken")
 
-@check("OPT-007")
+@check("BAS-007")
 @pytest.mark.parametrize("word", ["a-@b", "c"])
 def test_not_applicable(world, word): raise NotApplicable("not here")
 
-@check("OPT-008")
-def test_known(world): raise Violation("OPT-008", Judgement("fail", "x", "y"))
+@check("BAS-008")
+def test_known(world): raise Violation("BAS-008", Judgement("fail", "x", "y"))
 """
-ENTRY = '[[known_failure]]\nrequirement = "OPT-008"\nreason = "a bug"\n'
+ENTRY = '[[known_failure]]\nrequirement = "BAS-008"\nreason = "a bug"\n'
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_results(finished: Any) -> None:
     assert results["broker"] == {"flavour": "embedded", "from": "script", "version": "0.9"}
     assert results["clock"] == "virtual"
     assert sum(results["counts"].values()) == len(load().requirements)
-    first = results["requirements"]["OPT-001"]
+    first = results["requirements"]["BAS-001"]
     assert (first["level"], first["role"], first["verdict"]) == ("MUST", "producer", "pass")
     assert first["checks"][0]["id"].endswith("::test_pass")
 
@@ -66,17 +66,17 @@ def test_journal(finished: Any) -> None:
         "not-applicable",
         "known-failure",
     ]
-    assert checks[1]["requirements"]["OPT-003"]["expected"] == "one | two"
+    assert checks[1]["requirements"]["BAS-003"]["expected"] == "one | two"
 
 
 def test_journal_grows_while_the_run_goes_on(suite: Any) -> None:
     """Every check that has ended is on disk when the next one begins."""
     journal = suite.folder / "out" / "results.jsonl"
     suite.checks(f"""
-        @check("OPT-001")
+        @check("BAS-001")
         def test_first(world): pass
 
-        @check("OPT-002")
+        @check("BAS-002")
         def test_second(world):
             lines = open({str(journal)!r}).read().splitlines()
             assert len(lines) == 2 and "test_first" in lines[1], lines
@@ -86,11 +86,11 @@ def test_journal_grows_while_the_run_goes_on(suite: Any) -> None:
 
 def test_a_crash_leaves_the_journal(suite: Any) -> None:
     """When the process dies, the journal lacks its footer and no older report stands beside it."""
-    suite.checks('@check("OPT-001")\ndef test_first(world): pass\n')
+    suite.checks('@check("BAS-001")\ndef test_first(world): pass\n')
     assert suite.run().status == 0
     suite.checks(
-        '@check("OPT-001")\ndef test_first(world): pass\n'
-        '@check("OPT-002")\ndef test_die(world):\n    import os; os._exit(9)\n'
+        '@check("BAS-001")\ndef test_first(world): pass\n'
+        '@check("BAS-002")\ndef test_die(world):\n    import os; os._exit(9)\n'
     )
     child = os.fork()
     if child == 0:
@@ -112,8 +112,8 @@ def test_junit(finished: Any) -> None:
     cases = {case.get("name"): case for case in suite}
     passed = cases["test_pass @embedded"]
     assert [p.get("value") for p in passed.iter("property") if p.get("name") == "requirement"] == [
-        "OPT-001",
-        "OPT-002",
+        "BAS-001",
+        "BAS-002",
     ]
     assert passed.find("failure") is None
     failure = cases["test_fail @embedded"].find("failure")
@@ -129,7 +129,7 @@ def test_summary(finished: Any) -> None:
     text = (finished.folder / "summary.md").read_text()
     assert text.startswith("# Scripted 1.2.3: conformance to the Calling API\n")
     assert "| fail | 1 |" in text
-    assert "| OPT-008 | MUST | " in text.split("## known-failure")[1]
+    assert "| BAS-008 | MUST | " in text.split("## known-failure")[1]
 
 
 def test_names_of_checks_are_stable(suite: Any) -> None:

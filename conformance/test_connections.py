@@ -1,0 +1,1 @@
+"""Connections: how a producer keeps and shares its connections to the broker."""
