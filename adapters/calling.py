@@ -68,7 +68,7 @@ class Caller:
 
     def _call(self, call: Call, options: Mapping[str, Any]) -> dict[str, Any]:
         if call.mode == "direct":
-            return {"value": self._find_task(call.task)(*call.args, **call.kwargs)}
+            return {"value": self._callee(call)(*call.args, **call.kwargs)}
         result = self._send(call, options)
         self._results[result.id] = result
         return {"task_id": result.id}
@@ -76,12 +76,15 @@ class Caller:
     def _send(self, call: Call, options: Mapping[str, Any]) -> Any:
         if call.mode == "send_task":
             return self._app.send_task(call.task, call.args, call.kwargs, **options)
-        task = self._find_task(call.task)
+        callee = self._callee(call)
         if call.mode == "delay":
-            return task.delay(*call.args, **call.kwargs)
+            return callee.delay(*call.args, **call.kwargs)
         if call.mode == "signature":
-            return task.signature(call.args, call.kwargs, **options).apply_async()
-        return task.apply_async(call.args, call.kwargs, **options)
+            return callee.signature(call.args, call.kwargs, **options).apply_async()
+        return callee.apply_async(call.args, call.kwargs, **options)
+
+    def _callee(self, call: Call) -> Any:
+        return self._find_task(call.task) if call.signature is None else self._signature(call.signature)
 
 
 class Workers(Protocol):

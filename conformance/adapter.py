@@ -29,8 +29,11 @@ __all__ = [
     "Call",
     "ErrorClass",
     "Event",
+    "ExchangeRef",
     "Ok",
+    "QueueRef",
     "Raised",
+    "Router",
     "Scenario",
     "Signature",
     "Unsupported",
@@ -71,6 +74,30 @@ class ErrorClass:
     """A portable name for an exception class (``retry_errors``): connection, timeout, operational or value."""
 
     name: Literal["connection", "timeout", "operational", "value"]
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeRef:
+    """An exchange to be handed over as the implementation's own kind of object (option ``exchange``)."""
+
+    name: str
+    type: str = "direct"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRef:
+    """A queue to be handed over as an object (option ``queue``), bound to an exchange unless that is None."""
+
+    name: str
+    exchange: ExchangeRef | None = None
+    routing_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """A function to stand in ``task_routes``: given the name of a task it answers ``answers[name]``, else null."""
+
+    answers: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +154,8 @@ class Scenario:
         broker_url: what the producer connects to: ``amqp://``, ``redis://`` or ``inproc://NAME``.
         backend_url: ``rpc://``, ``redis://...`` or None for no result back end.
         queue: the default queue of the scenario (``task_default_queue``).
-        settings: further settings under their Celery names; never contains the above.
+        settings: further settings under their Celery names; never contains the above.  Inside ``task_routes`` a
+            function is a ``Router``.
         task_attributes: probe name -> task attributes, e.g. ``{"celeriac.add": {"serializer": "yaml"}}``.
         fresh: the implementation must start from nothing (a new process where it keeps process-wide state).
         clock: the virtual clock for in-process adapters, None on wall time.
@@ -151,7 +179,9 @@ class Call:
         task: the task's name, usually a probe.
         mode: which form of the API is used.
         options: execution options under the names of the guide; values are native Python objects,
-            ``Signature`` for links and ``ErrorClass`` inside ``retry_errors``.
+            ``Signature`` for links, ``ErrorClass`` inside ``retry_errors``, ``ExchangeRef`` and ``QueueRef``.
+        signature: called in place of the task, in the mode apply_async, delay or direct; ``args``, ``kwargs`` and
+            ``options`` are then those of the call, on top of what the signature stores.
     """
 
     task: str
@@ -159,11 +189,15 @@ class Call:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     mode: Literal["apply_async", "delay", "send_task", "signature", "direct"] = "apply_async"
     options: Mapping[str, Any] = field(default_factory=dict)
+    signature: Signature | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """A worker to be started: it consumes ``queues`` with the scenario's settings plus ``settings``."""
+    """A worker to be started: it consumes ``queues`` with the scenario's settings plus ``settings``.
+
+    Without queues it is started as if nobody had named any.
+    """
 
     name: str
     broker_url: str

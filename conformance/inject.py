@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 import kombu
 import redis
 from amqp import Message
 
-from celeriac.conformance.messages import WireMessage, redis_envelope, reply_message
+from celeriac.conformance.messages import WireMessage, redis_envelope, redis_key, reply_message
 
 __all__ = ["AmqpInjector", "Injector", "RedisInjector"]
 
@@ -25,14 +25,21 @@ class Injector(Protocol):
     def open(self, queue: str) -> None:
         """Connect and make sure the queue is there."""
 
+    def declare(self, queue: str, max_priority: int | None) -> None:
+        """Make sure that another queue is there, with priorities up to ``max_priority`` if that is given."""
+
     def send(self, message: WireMessage, queue: str) -> None:
         """Put a message into the queue."""
 
     def store(self, record: Mapping[str, Any], reply_to: str) -> None:
         """Store a result record where callers look for it."""
 
-    def close(self) -> None:
-        """Remove the queue and disconnect; a broker that is gone is not an error."""
+    def close(self, also: Iterable[str] = ()) -> None:
+        """Remove the queues and disconnect; a broker that is gone is not an error.
+
+        Args:
+            also: names of queues that others have declared in this scenario.
+        """
 
 
 class AmqpInjector:
@@ -44,13 +51,18 @@ class AmqpInjector:
 
     def __init__(self, url: str) -> None:
         self._connection = kombu.Connection(url)
-        self._queue = ""
+        self._queues: set[str] = set()
 
     def open(self, queue: str) -> None:
         """Connect and declare the queue as the implementations do: durable, without arguments."""
-        self._queue = queue
         self._channel = self._connection.channel()
-        self._channel.queue_declare(queue, durable=True, auto_delete=False)
+        self.declare(queue, None)
+
+    def declare(self, queue: str, max_priority: int | None) -> None:
+        """Declare another queue, with ``x-max-priority`` if it has priorities."""
+        self._queues.add(queue)
+        arguments = {} if max_priority is None else {"x-max-priority": max_priority}
+        self._channel.queue_declare(queue, durable=True, auto_delete=False, arguments=arguments)
 
     def send(self, message: WireMessage, queue: str) -> None:
         """Publish to the default exchange, with the queue's name as routing key."""
@@ -68,10 +80,11 @@ class AmqpInjector:
         """Send the record to the queue ``reply_to``."""
         self.send(reply_message(record), reply_to)
 
-    def close(self) -> None:
-        """Delete the queue and disconnect."""
+    def close(self, also: Iterable[str] = ()) -> None:
+        """Delete the queues and disconnect."""
         try:
-            self._channel.queue_delete(self._queue)
+            for queue in sorted({*self._queues, *also}):
+                self._channel.queue_delete(queue)
             self._connection.release()
         except (*self._connection.connection_errors, *self._connection.channel_errors, OSError):
             self._connection.collect()
@@ -93,9 +106,13 @@ class RedisInjector:
         self._queue = queue
         self._client.ping()
 
+    def declare(self, queue: str, max_priority: int | None) -> None:
+        """Do nothing: lists need no declaration, and every queue has priorities."""
+
     def send(self, message: WireMessage, queue: str) -> None:
         """Push to the end from which nobody consumes, as producers do."""
-        self._client.lpush(queue, redis_envelope(message, queue))
+        priority = message.properties.get("priority") or 0
+        self._client.lpush(redis_key(queue, priority), redis_envelope(message, queue))
 
     def store(self, record: Mapping[str, Any], reply_to: str) -> None:
         """Write the record to the key of its task for a while, and publish it on the channel of that name."""
@@ -105,8 +122,8 @@ class RedisInjector:
             pipe.publish(key, text)
             pipe.execute()
 
-    def close(self) -> None:
-        """Delete the queue's lists and disconnect."""
+    def close(self, also: Iterable[str] = ()) -> None:
+        """Delete the lists of all queues that are named like the scenario's, and disconnect."""
         with contextlib.suppress(redis.ConnectionError):
             for key in self._client.scan_iter(match=f"{self._queue}*"):
                 self._client.delete(key)

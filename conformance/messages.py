@@ -17,6 +17,7 @@ __all__ = [
     "Embed",
     "WireMessage",
     "redis_envelope",
+    "redis_key",
     "reply_message",
     "result_record",
     "task_message",
@@ -162,6 +163,12 @@ def task_message(
     properties = {"correlation_id": task_id, "reply_to": reply_to, "delivery_mode": 2, "priority": priority}
     body = json.dumps([list(args), kwargs, (embed or Embed()).as_dict()]).encode()
     return WireMessage(task_id, headers, properties, body)
+
+
+def redis_key(queue: str, priority: int = 0) -> str:
+    """Answer the name of the list in which a message of this priority waits (ADV-004)."""
+    step = max(step for step in (0, 3, 6, 9) if step <= priority)
+    return f"{queue}\x06\x16{step}" if step else queue
 
 
 def redis_envelope(message: WireMessage, queue: str) -> bytes:

@@ -137,9 +137,13 @@ class Stage(ABC):
         """Write a record of the harness's own."""
         self.history.add(kind, self.now(), "harness", **data)
 
-    def inject(self, message: WireMessage) -> None:
-        """Send a message of the harness's own to the scenario's queue."""
-        self._injector.send(message, self.scenario.queue)
+    def inject(self, message: WireMessage, queue: str) -> None:
+        """Send a message of the harness's own."""
+        self._injector.send(message, queue)
+
+    def declare(self, queue: str, max_priority: int | None) -> None:
+        """Make sure that a queue is there before anybody sends to it."""
+        self._injector.declare(queue, max_priority)
 
     def store(self, record: Mapping[str, Any], reply_to: str) -> None:
         """Store a result record of the harness's own."""

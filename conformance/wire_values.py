@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from celeriac.conformance.adapter import ErrorClass, Signature
+from celeriac.conformance.adapter import ErrorClass, ExchangeRef, QueueRef, Router, Signature
 
 __all__ = ["TAGS", "Opaque", "UntaggableError", "from_json", "to_json"]
 
@@ -58,6 +58,10 @@ def _signature(value: Signature) -> dict[str, Any]:
     }
 
 
+def _queue(value: QueueRef) -> dict[str, Any]:
+    return {"name": value.name, "exchange": value.exchange, "routing_key": value.routing_key}
+
+
 #: How each type travels; the first that ``isinstance`` accepts is taken.  Payloads are converted in their turn.
 _TAGS = (
     _Tag(
@@ -78,6 +82,9 @@ _TAGS = (
     _Tag("set", set, list, set),
     _Tag("signature", Signature, _signature, lambda v: Signature(**v)),
     _Tag("error", ErrorClass, lambda v: v.name, ErrorClass),
+    _Tag("exchange", ExchangeRef, lambda v: {"name": v.name, "type": v.type}, lambda v: ExchangeRef(**v)),
+    _Tag("queue", QueueRef, _queue, lambda v: QueueRef(**v)),
+    _Tag("router", Router, lambda v: v.answers, Router),
     _Tag("opaque", Opaque, lambda v: {"type": v.type, "repr": v.repr}, lambda v: Opaque(**v)),
 )
 

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from hypothesis import assume, given
 
-from celeriac.conformance.adapter import Answer, Broken, Call, Ok, Raised, Unsupported, WorkerSpec
+from celeriac.conformance.adapter import (
+    Answer,
+    Broken,
+    Call,
+    Ok,
+    Raised,
+    Signature,
+    Unsupported,
+    WorkerSpec,
+)
 from celeriac.conformance.calls import Called, LeaseNeed, Sent
 from celeriac.conformance.decoding import iso
 from celeriac.conformance.messages import WireMessage, result_record, task_message
@@ -139,9 +148,10 @@ class World:
         kwargs: Mapping[str, Any] | None = None,
         *,
         mode: Literal["apply_async", "delay", "send_task", "signature", "direct"] = "apply_async",
+        signature: Signature | None = None,
         **options: Any,
     ) -> Called:
-        """Let the implementation call a task, and answer what it said.
+        """Let the implementation call a task, or a signature in its place, and answer what it said.
 
         Raises:
             NotApplicable: the implementation lacks a feature that the claim does not promise.
@@ -149,8 +159,9 @@ class World:
             HarnessError: the adapter broke.
         """
         self._require_scenario()
-        call = Call(task, args, {} if kwargs is None else kwargs, mode, options)
-        self.stage.log("called", op="call", task=task, task_id=None, call=call)
+        name = task if signature is None else signature.task
+        call = Call(name, args, {} if kwargs is None else kwargs, mode, options, signature)
+        self.stage.log("called", op="call", task=name, task_id=None, call=call)
         before = self.now()
         answer = self._accept(self.stage.request("call", call))
         after = self.now()
@@ -188,9 +199,10 @@ class World:
         *,
         eta: float | None = None,
         expires: float | None = None,
+        queue: str | None = None,
         **fields: Any,
     ) -> Sent:
-        """Send a message that the harness wrote to the scenario's queue.
+        """Send a message that the harness wrote to the scenario's queue, or to another one that is there.
 
         Args:
             task: name of the task.
@@ -198,13 +210,14 @@ class World:
             kwargs: JSON values.
             eta: seconds from now, may be negative.
             expires: seconds from now, may be negative.
+            queue: see ``declare``.
             fields: further arguments of ``messages.task_message``.
         """
         now = self.now()
         eta_at = None if eta is None else now + eta
         expires_at = None if expires is None else now + expires
         message = self.message(task, args, kwargs, eta=eta_at, expires=expires_at, **fields)
-        self.inject(message)
+        self.inject(message, queue)
         return Sent(message.task_id, message, now, eta_at, expires_at)
 
     def message(
@@ -229,17 +242,36 @@ class World:
             **fields,
         )
 
-    def inject(self, message: WireMessage) -> None:
-        """Send any message to the scenario's queue, lawful or not."""
+    def inject(self, message: WireMessage, queue: str | None = None) -> None:
+        """Send any message, lawful or not, to the scenario's queue, or to another one that is there."""
         self._require_scenario()
-        self.stage.inject(message)
+        self.stage.inject(message, queue or self.queue)
+
+    def declare(self, suffix: str, max_priority: int | None = None) -> str:
+        """Make sure that there is another queue, named like the scenario's with a suffix; answer its name.
+
+        Args:
+            suffix: what follows the scenario's queue and a dot.
+            max_priority: the highest priority that it tells apart, where queues have such a thing.
+        """
+        self._require_scenario()
+        name = f"{self.queue}.{suffix}"
+        self.stage.declare(name, max_priority)
+        return name
 
     def worker(self, queues: Sequence[str] | None = None, **settings: Any) -> str:
-        """Start a worker on the scenario's queue (or ``queues``), wait until it consumes, answer its name."""
+        """Start a worker on the scenario's queue, wait until it consumes, answer its name.
+
+        Args:
+            queues: other queues in its place; none of them starts a worker that is told of no queue.
+            settings: of this worker alone.
+        """
         self._require_scenario()
         self._workers += 1
         name = f"worker-{self._workers}"
-        spec = WorkerSpec(name, self.stage.worker_url, tuple(queues or (self.queue,)), settings)
+        spec = WorkerSpec(
+            name, self.stage.worker_url, tuple((self.queue,) if queues is None else queues), settings
+        )
         answer = self._accept(self.stage.request("start_worker", spec))
         if isinstance(answer, Raised):
             raise Violation("", Judgement("fail", "the worker starts", f"{answer.type}: {answer.text}"))

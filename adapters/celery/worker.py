@@ -69,12 +69,13 @@ class _Loop:
 
 
 def _arguments(told: Orders) -> list[str]:
+    queues = [f"--queues={','.join(told.spec.queues)}"] if told.spec.queues else []
     return [
         "worker",
         "--pool=prefork",
         "--concurrency=1",
         f"--hostname={told.spec.name}@celeriac",
-        f"--queues={','.join(told.spec.queues)}",
+        *queues,
         "--without-gossip",
         "--without-mingle",
         "--without-heartbeat",

@@ -75,7 +75,8 @@ def _worker_command(spec: WorkerSpec) -> list[str]:
         "worker",
         "celeriac.adapters.reference.worker_app:app",
     ]
-    return [*worker, "-Q", ",".join(spec.queues), "-n", spec.name, "-l", "INFO"]
+    queues = ["-Q", ",".join(spec.queues)] if spec.queues else []
+    return [*worker, *queues, "-n", spec.name, "-l", "INFO"]
 
 
 def _is_there(module: str) -> bool:

@@ -18,7 +18,16 @@ import redis.exceptions
 from celeriac.adapters.categories import CALLING, RESULTS, category, raised, type_name
 from celeriac.adapters.native import native
 from celeriac.adapters.probes import CONTEXT, Native, Reporter, probes
-from celeriac.conformance.adapter import PROBES, ErrorClass, Event, Raised, Signature
+from celeriac.conformance.adapter import (
+    PROBES,
+    ErrorClass,
+    Event,
+    ExchangeRef,
+    QueueRef,
+    Raised,
+    Router,
+    Signature,
+)
 from celeriac.conformance.envelopes import CATEGORIES
 from celeriac.reference import errors as reference_errors
 
@@ -84,6 +93,19 @@ def test_cause_is_named() -> None:
     assert raised(error) == Raised(
         "connection", "kombu.exceptions.OperationalError", "refused", "maybe", "ConnectionRefusedError"
     )
+
+
+def test_entities_and_routers_become_native() -> None:
+    """Exchanges and queues become kombu's, and a router a function of a task's name, whatever else it is given."""
+    exchange = native(ExchangeRef("e", "topic"))
+    queue = native(QueueRef("q", ExchangeRef("e", "topic"), "a.#"))
+    route = native([Router({"t": {"queue": QueueRef("q")}})])[0]
+
+    assert (exchange.name, exchange.type) == ("e", "topic")
+    assert (queue.name, queue.exchange, queue.routing_key) == ("q", exchange, "a.#")
+    assert native(QueueRef("q")).exchange.name == ""
+    assert route("t", (), {}, {}, task=None)["queue"].name == "q"
+    assert route("u") is None
 
 
 def test_options_become_native_at_any_depth() -> None:

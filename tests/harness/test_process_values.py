@@ -20,8 +20,11 @@ from celeriac.conformance.adapter import (
     Call,
     ErrorClass,
     Event,
+    ExchangeRef,
     Ok,
+    QueueRef,
     Raised,
+    Router,
     Scenario,
     Signature,
     Unsupported,
@@ -104,6 +107,20 @@ def test_value_survives_the_journey(value: Any) -> None:
         ({"$": 1}, {"$": "map", "v": [["$", 1]]}),
         ({1: "a"}, {"$": "map", "v": [[1, "a"]]}),
         (ErrorClass("timeout"), {"$": "error", "v": "timeout"}),
+        (ExchangeRef("e", "topic"), {"$": "exchange", "v": {"name": "e", "type": "topic"}}),
+        (QueueRef("q"), {"$": "queue", "v": {"name": "q", "exchange": None, "routing_key": ""}}),
+        (
+            QueueRef("q", ExchangeRef("e"), "k"),
+            {
+                "$": "queue",
+                "v": {
+                    "name": "q",
+                    "exchange": {"$": "exchange", "v": {"name": "e", "type": "direct"}},
+                    "routing_key": "k",
+                },
+            },
+        ),
+        (Router({"t": "q"}), {"$": "router", "v": {"t": "q"}}),
         (
             Signature("t", (1,)),
             {
@@ -174,6 +191,8 @@ REQUESTS = [
         },
     ),
     ("call", {"call": Call("t", (1, b"x"), {"k": Decimal(1)}, "send_task", {"link": [Signature("u")]})}),
+    ("compose", {"kind": "chain", "tasks": [Signature("t", (2, b"x")), Signature("u")], "options": {"queue": "q"}}),
+    ("call_together", {"calls": [Call("t", (1,)), Call("u", mode="send_task")], "over": "publisher"}),
     ("start_worker", {"spec": WorkerSpec("w", "amqp://127.0.0.1:1//", ("q",), {"a": 1})}),
     ("stop_worker", {"name": "w", "how": "kill"}),
     ("get_result", {"task_id": "t", "timeout": None, "propagate": False, "on_message": True}),
