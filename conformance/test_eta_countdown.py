@@ -304,3 +304,26 @@ def test_warm_stop_returns_held_messages(world: World) -> None:
     assert sent.eta is not None
     world.judge("ETA-018", oracles.not_before(world.history, sent.task_id, sent.eta))
     world.judge("ETA-018", oracles.executed(world.history, sent.task_id))
+
+
+naive_moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1))
+
+
+@check("ETA-019")
+def test_eta_without_an_offset_is_sent_as_utc(world: World) -> None:
+    """A naive moment denotes on the wire what it denotes in UTC, whatever zone the caller is set to."""
+    world.begin(settings={"timezone": "America/New_York", "enable_utc": True})
+
+    @world.for_all(naive_moments)
+    def _(eta: datetime) -> None:
+        record, at = world.published(world.call(eta=eta)), eta.replace(tzinfo=UTC).timestamp()
+        why = f"{eta.isoformat()} in UTC"
+        world.judge("ETA-019", oracles.moment_within(record, "eta", at, at, why))
+
+
+@check("ETA-020")
+def test_eta_that_is_no_moment_is_refused(world: World) -> None:
+    """Words, numbers and lists as eta raise, and nothing is published."""
+    world.begin()
+    for eta in ("tomorrow", "10", 0, 1_790_000_000, [2030, 5, 6]):
+        world.require_refusal("ETA-020", eta=eta)

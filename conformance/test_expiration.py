@@ -287,3 +287,50 @@ def test_broker_drops_what_has_expired(world: World) -> None:
     world.expect("ended", task_id=neighbour.task_id)
     deliveries = world.history.of("delivered", task_id=message.task_id)
     world.judge("EXP-016", oracles.equal(0, len(deliveries), "the number of deliveries", *deliveries))
+
+
+@check("EXP-017")
+def test_expires_without_an_offset_is_sent_as_utc(world: World) -> None:
+    """A naive moment denotes on the wire what it denotes in UTC, whatever zone the caller is set to."""
+    world.begin(settings={"timezone": "America/New_York", "enable_utc": True})
+
+    @world.for_all(future(world))
+    def _(moment: datetime) -> None:
+        utc = moment.astimezone(UTC)
+        expires, at = utc.replace(tzinfo=None), utc.timestamp()
+        judgement = oracles.moment_within(
+            world.published(world.call(expires=expires)), "expires", at, at, f"{expires.isoformat()} in UTC"
+        )
+        world.judge("EXP-017", judgement)
+
+
+@check("EXP-018")
+def test_task_that_expires_between_two_deliveries_is_revoked(world: World) -> None:
+    """A worker that held the task in time gives it back; the next one gets it when it has expired."""
+    world.begin()
+    first = world.worker()
+    sent = world.send("celeriac.add", (2, 2), eta=3 * world.tick, expires=2 * world.tick)
+    world.expect("delivered", task_id=sent.task_id)
+    world.stop(first)
+    assert sent.expires is not None
+    world.advance(sent.expires + world.tick / 10 - world.now())
+    world.worker()
+    world.wait("stored", task_id=sent.task_id)
+    world.judge("EXP-018", oracles.revoked(world.history, sent.task_id))
+    world.judge("EXP-018", oracles.never_started(world.history, sent.task_id))
+
+
+@check("EXP-019")
+def test_attempts_share_their_expiry(world: World) -> None:
+    """The second and the third attempt expire when the first would have."""
+    world.begin()
+    world.worker()
+    sent = world.send("celeriac.retry", (2,), expires=100 * world.tick)
+    world.expect("ended", task_id=sent.task_id)
+    records = [r for r in world.history.of("published", task_id=sent.task_id) if r.headers.get("retries")]
+    world.judge("EXP-019", oracles.equal(2, len(records), "the number of further attempts", *records))
+    assert sent.expires is not None
+    why = "the expiry of the first attempt"
+    for record in records:
+        judgement = oracles.moment_within(record, "expires", sent.expires, sent.expires, why)
+        world.judge("EXP-019", judgement)

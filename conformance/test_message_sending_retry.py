@@ -355,3 +355,22 @@ def test_named_errors_are_retried_by_the_schedule(world: World) -> None:
     """A refused connection is retried as the policy says when connection errors are named."""
     policy = {**POLICY, "retry_errors": (ErrorClass("connection"), ErrorClass("timeout"))}
     world.judge("RTY-018", schedule(world, POLICY_WAITS, None, retry=True, retry_policy=policy))
+
+
+@check("RTY-019")
+@pytest.mark.parametrize("setting", [True, False], ids=["on", "off"])
+def test_null_retry_is_not_given(world: World, setting: bool) -> None:
+    """With retry=None a call tries as often as one that does not mention it, under either setting."""
+    settings = {"task_publish_retry": setting, "task_publish_retry_policy": POLICY}
+    usual, _ = call_in_vain(world, settings)
+    moments, _ = call_in_vain(world, settings, retry=None)
+    world.judge("RTY-019", oracles.equal(len(usual), len(moments), "the number of attempts"))
+
+
+@check("RTY-020")
+def test_null_policy_is_not_given(world: World) -> None:
+    """With retry_policy=None a call tries as often as one that does not mention it."""
+    settings = {"task_publish_retry_policy": {**POLICY, "max_retries": 1}}
+    usual, _ = call_in_vain(world, settings, retry=True)
+    moments, _ = call_in_vain(world, settings, retry=True, retry_policy=None)
+    world.judge("RTY-020", oracles.equal(len(usual), len(moments), "the number of attempts"))

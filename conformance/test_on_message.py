@@ -205,3 +205,12 @@ def test_stored_result_is_answered_again_and_again(world: World) -> None:
     world.store(called, "SUCCESS", 4)
     for _ in range(2):
         require_value(world, "ONM-012", world.get(called), 4)
+
+
+@check("ONM-013", roles=ROLES)
+def test_revocation_is_answered_on_request(world: World) -> None:
+    """Without propagation the error for a revoked task is an answer like any other."""
+    answer = world.get(call(world, ("REVOKED", REVOKED)), propagate=False)
+    value = answer.value.get("value") if isinstance(answer, Ok) else None
+    holds = isinstance(value, Mapping) and value.get("exc_type") == "TaskRevokedError"
+    world.require("ONM-013", holds, "a TaskRevokedError is answered", f"{answer}")

@@ -394,3 +394,25 @@ def require_outcome(world: World, case: Mapping[str, Any], answer: Ok | Raised) 
     )
     expected = f"{case['name']}: an error {error.get('type', 'of any type')} with the text {error['text']!r}"
     world.require("RES-026", holds, expected, f"{answer}")
+
+
+@check("RES-027", roles=CALLER)
+def test_result_ignored_by_setting_is_null_at_once(world: World) -> None:
+    """Nobody executes the task, and still its result is answered."""
+    world.begin(settings={"task_ignore_result": True})
+    answer = world.get(world.call(), timeout=world.tick)
+    value = answer.value.get("value", "absent") if isinstance(answer, Ok) else answer
+    world.judge("RES-027", oracles.equal(None, value, "the answered result"))
+
+
+@check("RES-028")
+def test_called_tasks_are_children(world: World) -> None:
+    """The id of a task that was called by a task stands among the children of its record."""
+    world.begin()
+    world.worker()
+    sent = world.send("celeriac.child", (2, 2))
+    ended = world.expect("ended", task_id=sent.task_id)
+    record = records_of(world, sent)[-1]
+    children = record.record.get("children")
+    named = str(ended.value) in str(children)
+    world.require("RES-028", named, f"children with {ended.value}", f"{children!r}", record)

@@ -15,6 +15,7 @@ from celeriac.conformance.adapter import Adapter
 from tests.saboteurs import (
     odd,
     wrong_brokers,
+    wrong_details,
     wrong_encoding,
     wrong_following,
     wrong_holding,
@@ -38,6 +39,7 @@ SABOTEURS: tuple[Saboteur, ...] = (
     *wrong_receiving.SABOTEURS,
     *wrong_following.SABOTEURS,
     *wrong_brokers.SABOTEURS,
+    *wrong_details.SABOTEURS,
 )
 
 ODDITIES: tuple[Oddity, ...] = odd.ODDITIES
