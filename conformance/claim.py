@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from importlib import util
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from celeriac import adapters
 from celeriac.conformance.adapter import Adapter
+from celeriac.conformance.environments import Build, Tell, interpreter
 from celeriac.conformance.nearest import did_you_mean
 from celeriac.spec import schema, validator
 
@@ -21,6 +22,9 @@ __all__ = ["Candidate", "Claim", "ClaimError", "bundled", "find_adapter", "load_
 
 FILE = "adapter.toml"
 EXPECTATIONS = "expectations.toml"
+
+#: A word of a driver's command that stands for the Python of its environment.
+PYTHON = "{python}"
 
 #: The prefix of a feature's name -> the list in ``[features]`` that must hold the rest.
 LISTS: Mapping[str, str] = {
@@ -54,6 +58,7 @@ class Claim:
         driver: ``{"class": "package.module:Class"}`` or ``{"command": [...]}``.
         features: serializers, compressions, results and booleans.
         folder: where the claim stands; None for one written in Python.
+        build: the environment that its processes run in; None for that of the harness.
     """
 
     name: str
@@ -65,6 +70,7 @@ class Claim:
     driver: Mapping[str, Any]
     features: Mapping[str, Any] = field(default_factory=dict)
     folder: Path | None = None
+    build: Build | None = None
 
     def claims(self, feature: str) -> bool:
         """Answer whether the claim promises a feature.
@@ -110,11 +116,25 @@ class Candidate:
     factory: Callable[[], Adapter]
     expectations: Path | None
 
+    def prepare(self, tell: Tell) -> None:
+        """Make the environment that the claim asks for, if it is not there, which otherwise the first driver does.
+
+        Raises:
+            BuildError: it cannot be made.
+        """
+        if self.claim.build is not None:
+            interpreter(self.claim.build, tell)
+
 
 def bundled() -> dict[str, Path]:
-    """Answer the folder of every adapter that comes with Celeriac, by name."""
-    folders = (path for root in adapters.__path__ for path in Path(root).iterdir())
-    return {path.name: path for path in sorted(folders) if (path / FILE).is_file()}
+    """Answer the claim of every adapter that comes with Celeriac, by name.
+
+    A folder's ``adapter.toml`` has the name of the folder; beside it ``celery-5.7.toml`` is a variant of ``celery``.
+    """
+    folders = sorted(path for root in adapters.__path__ for path in Path(root).iterdir() if path.is_dir())
+    named = {folder.name: folder / FILE for folder in folders if (folder / FILE).is_file()}
+    variants = (path for name, claim in named.items() for path in claim.parent.glob(f"{name}-*.toml"))
+    return dict(sorted({**named, **{path.stem: path for path in variants}}.items()))
 
 
 def find_adapter(spelling: str) -> Candidate:
@@ -126,7 +146,7 @@ def find_adapter(spelling: str) -> Candidate:
     if not spelling:
         raise ClaimError(f"--adapter= names no adapter; adapters: {', '.join(bundled())}")
     if spelling in (known := bundled()):
-        return _from_file(spelling, known[spelling] / FILE)
+        return _from_file(spelling, known[spelling])
     path = Path(spelling)
     if path.suffix == ".toml" or path.is_dir():
         return _from_file(spelling, path / FILE if path.is_dir() else path)
@@ -136,30 +156,48 @@ def find_adapter(spelling: str) -> Candidate:
 
 
 def load_claim(path: Path) -> Claim:
-    """Read and validate an ``adapter.toml``.
+    """Read and validate an ``adapter.toml``, on top of the one that it extends.
 
     Raises:
         ClaimError: it cannot be read or breaks the schema ``claim``.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ClaimError(f"adapter claim {path}: {error.strerror or error}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ClaimError(f"adapter claim {path}: {error}") from None
+    content = _read(path)
+    if isinstance(base := content.pop("extends", None), str):
+        content = _merged(_read(path.parent / base), content)
     problem = next(iter(validator("claim").iter_errors(content)), None)
     if problem is not None:
         where = ".".join(map(str, problem.absolute_path)) or "top level"
         raise ClaimError(f"adapter claim {path}: {where}: {problem.message}")
     lists = {name: tuple(content.get(name, ())) for name in ("roles", "links", "clocks", "modes")}
+    folder = path.resolve().parent
     return Claim(
         name=content["name"],
         title=content.get("title", content["name"]),
         driver=content["driver"],
         features=content.get("features", {}),
-        folder=path.resolve().parent,
+        folder=folder,
+        build=Build(tuple(content["build"]["requirements"]), folder) if "build" in content else None,
         **lists,
     )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ClaimError(f"adapter claim {path}: {error.strerror or error}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ClaimError(f"adapter claim {path}: {error}") from None
+
+
+def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer a claim with its own words and, where it says nothing, those of its base; tables are merged likewise."""
+    both = {key: {**base[key], **own[key]} for key in own if _are_tables(base.get(key), own[key])}
+    return {**base, **own, **both}
+
+
+def _are_tables(*values: object) -> bool:
+    return all(isinstance(value, dict) for value in values)
 
 
 def _from_file(spelling: str, path: Path) -> Candidate:
@@ -195,15 +233,24 @@ def _folders(factory: type[Adapter]) -> Iterator[Path]:
 def _factory(claim: Claim) -> Callable[[], Adapter]:
     if "class" in claim.driver:
         _searchable(claim.folder)
-        return _import_class(claim.driver["class"])
+        return _housed(_import_class(claim.driver["class"]), claim.build)
     command = [str(word) for word in claim.driver["command"]]
 
     def start() -> Adapter:
         from celeriac.conformance.process import ProcessAdapter
 
-        return ProcessAdapter(command)
+        python = sys.executable if claim.build is None else str(interpreter(claim.build))
+        return ProcessAdapter([python if word == PYTHON else word for word in command])
 
     return start
+
+
+def _housed(driver: type[Adapter], build: Build | None) -> Callable[[], Adapter]:
+    """Answer what makes a driver; one whose processes have an environment of their own is told its Python."""
+    if build is None:
+        return driver
+    make = cast("Callable[..., Adapter]", driver)
+    return lambda: make(python=str(interpreter(build)))
 
 
 def _import_class(spelling: str) -> type[Adapter]:

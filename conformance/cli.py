@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from celeriac.conformance.claim import ClaimError, bundled, find_adapter
+from celeriac.conformance.environments import BuildError, interpreter
 from celeriac.conformance.nearest import did_you_mean
 from celeriac.spec import Requirement, load
 
@@ -33,7 +34,7 @@ RUN_HELP = (
 RUN_EPILOG = (
     "Everything else goes to pytest: -v for a line per requirement, -x, -k and what `pytest --help` lists."
 )
-COMMANDS = ("run", "adapters", "spec")
+COMMANDS = ("run", "build", "adapters", "spec")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parser.parse_args(words)
     except SystemExit as error:
         return USAGE_ERROR if error.code else 0
+    if arguments.command == "build":
+        return _build(arguments.names, arguments.again)
     if arguments.command == "adapters":
         return _adapters()
     if arguments.command == "spec":
@@ -72,6 +75,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"celeriac {version('celeriac')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("run", help=RUN_HELP, add_help=False)
+    build = commands.add_parser("build", help="make the environments of adapters that have their own")
+    build.add_argument(
+        "names", metavar="NAME", nargs="*", help="as in --adapter; all that come with Celeriac"
+    )
+    build.add_argument("--again", action="store_true", help="make them anew")
     commands.add_parser("adapters", help="list the adapters that come with Celeriac")
     spec = commands.add_parser("spec", help="print requirements, or a list of all")
     spec.add_argument(
@@ -127,6 +135,24 @@ class _Command:
 
     def __init__(self, name: str) -> None:
         self.__name__ = name
+
+
+def _build(names: Sequence[str], again: bool) -> int:
+    try:
+        for name in names or bundled():
+            build = find_adapter(name).claim.build
+            if build is not None:
+                print(f"{name}: {interpreter(build, _tell, again=again)}")
+            elif names:
+                print(f"{name} runs in this environment: there is nothing to make")
+    except (ClaimError, BuildError) as error:
+        print(f"celeriac build: {' '.join(str(error).split())}", file=sys.stderr)
+        return USAGE_ERROR
+    return 0
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def _adapters() -> int:

@@ -21,7 +21,8 @@ from celeriac.conformance import hooks, strategies
 from celeriac.conformance.adapter import Adapter
 from celeriac.conformance.applicability import LINKS
 from celeriac.conformance.checks import MARKER, subject_of
-from celeriac.conformance.claim import ClaimError, bundled, find_adapter
+from celeriac.conformance.claim import Candidate, ClaimError, bundled, find_adapter
+from celeriac.conformance.environments import BuildError
 from celeriac.conformance.expectations import read_expectations
 from celeriac.conformance.guard import GuardedAdapter
 from celeriac.conformance.narrator import Narrator
@@ -76,11 +77,24 @@ def pytest_configure(config: pytest.Config) -> None:
     except ClaimError as error:
         raise pytest.UsageError(" ".join(str(error).split())) from None
     options = read_options(config, spec, candidate.claim)
+    _prepare(config, candidate)
     expectations = read_expectations(candidate.expectations, datetime.now(UTC).date())
     # A warning of the implementation's is no verdict, whatever the folder's settings make of warnings.
     config.addinivalue_line("filterwarnings", "default")
     strategies.configure(explore=options.explore)
     config.pluginmanager.register(Conformance(config, Run(spec, candidate, options, expectations)), PLUGIN)
+
+
+def _prepare(config: pytest.Config, candidate: Candidate) -> None:
+    """Make the environment of the adapter's processes, and say so, because it takes a while."""
+    if config.option.collectonly:
+        return
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    tell = reporter.write_line if reporter else lambda line: None
+    try:
+        candidate.prepare(lambda line: tell(f"{candidate.spelling}: {line}"))
+    except BuildError as error:
+        raise pytest.UsageError(f"adapter {candidate.spelling!r}: {' '.join(str(error).split())}") from None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

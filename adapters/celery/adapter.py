@@ -7,6 +7,7 @@ cases begin with ``fresh=True``.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
 from celeriac.conformance.process import ProcessAdapter
 
@@ -16,8 +17,17 @@ __all__ = ["CeleryAdapter"]
 _DEADLINE = 30.0
 
 
-class CeleryAdapter(ProcessAdapter):
-    """Celery, as it is installed in this environment."""
+#: Keeps packages of the caller's out of an environment that has its own.
+_ISOLATED: Mapping[str, str] = {"PYTHONPATH": ""}
 
-    def __init__(self) -> None:
-        super().__init__([sys.executable, "-m", "celeriac.adapters.celery.driver"], deadline=_DEADLINE)
+
+class CeleryAdapter(ProcessAdapter):
+    """Celery, as it is installed in an environment.
+
+    Args:
+        python: the interpreter of that environment; this process' own when None.
+    """
+
+    def __init__(self, python: str | None = None) -> None:
+        command = [python or sys.executable, "-m", "celeriac.adapters.celery.driver"]
+        super().__init__(command, env=_ISOLATED if python else None, deadline=_DEADLINE)

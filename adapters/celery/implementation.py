@@ -11,6 +11,7 @@ from typing import Any
 
 import celery
 import kombu.pools
+from kombu import compression
 
 from celeriac.adapters.calling import Caller, CallingAdapter
 from celeriac.adapters.celery.application import application, forget_environment
@@ -25,9 +26,10 @@ EXTRAS: Mapping[str, str] = {
     "serializer:yaml": "yaml",
     "serializer:msgpack": "msgpack",
     "compression:brotli": "brotli",
-    "compression:zstd": "zstandard",
     "result:redis": "redis",
 }
+
+ZSTD = "application/zstd"
 
 
 class CeleryDriver(CallingAdapter):
@@ -44,6 +46,8 @@ class CeleryDriver(CallingAdapter):
             for feature, module in EXTRAS.items()
             if util.find_spec(module) is None
         }
+        if ZSTD not in compression.encoders():
+            missing["compression:zstd"] = "kombu has found none of the packages that its version knows"
         return {"implementation": "Celery", "version": metadata.version("celery"), "missing": missing}
 
     def begin(self, scenario: Scenario) -> Answer:
