@@ -151,7 +151,7 @@ def test_signatures_in_the_body_are_valid(world: World) -> None:
         Signature("celeriac.add", (16,)),
         Signature("celeriac.echo", (), {"k": 1}, {"queue": "elsewhere", "countdown": 5}, immutable=True),
     ]
-    record = world.published(world.call(link=link, link_error=Signature("celeriac.handler")))
+    record = world.published(world.call(link=link, link_error=[Signature("celeriac.handler")]))
     embed = plain(body_of(record))[2]
     for signature in [*(embed["callbacks"] or ()), *(embed["errbacks"] or ())]:
         wrong = problems("signature", signature)

@@ -19,6 +19,7 @@ from tests.saboteurs import (
     wrong_encoding,
     wrong_following,
     wrong_holding,
+    wrong_linking,
     wrong_messages,
     wrong_moments,
     wrong_options,
@@ -38,6 +39,7 @@ SABOTEURS: tuple[Saboteur, ...] = (
     *wrong_holding.SABOTEURS,
     *wrong_receiving.SABOTEURS,
     *wrong_following.SABOTEURS,
+    *wrong_linking.SABOTEURS,
     *wrong_brokers.SABOTEURS,
     *wrong_details.SABOTEURS,
 )
