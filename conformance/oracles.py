@@ -232,7 +232,8 @@ def end_of_worker(stopped: Sequence[Record]) -> str:
 
 
 def _order(history: History, task_id: str, first: str, then: str, sentence: str) -> Judgement:
-    records = history.of(first, then, task_id=task_id)
+    # by their stamps: what two observers saw may reach the history in either order
+    records = sorted(history.of(first, then, task_id=task_id), key=lambda record: record.at)
     kinds = [record.kind for record in records]
     ok = first in kinds and (then not in kinds or kinds.index(first) < kinds.index(then))
     return _judge(ok and then in kinds, sentence, f"order seen: {', '.join(kinds) or 'nothing'}", records)

@@ -124,6 +124,28 @@ def test_task_beyond_consumer_timeout_runs_once(world: World) -> None:
     world.judge("TIM-007", oracles.executed(world.history, sent.task_id))
 
 
+@check("TIM-007", lease="channel-close")
+def test_task_beyond_consumer_timeout_runs_once_between_two_workers(world: World) -> None:
+    """With a second worker on the same queue the task goes from hand to hand, and still runs exactly once."""
+    world.begin(lease="channel-close")
+    workers = [world.worker(), world.worker()]
+    sent = world.send("celeriac.add", (2, 2), eta=world.lease.timeout + world.lease.interval + 3 * world.tick)
+    history = world.history
+    for _ in range(SUCCESSORS):
+        world.until(
+            lambda: bool(
+                history.of("ended", task_id=sent.task_id)
+                or all(history.of("stopped", worker=worker) for worker in workers)
+            )
+        )
+        if history.of("ended", task_id=sent.task_id):
+            break
+        workers.append(world.worker())
+    world.expect("ended", task_id=sent.task_id)
+    world.advance(world.tick)
+    world.judge("TIM-007", oracles.executed(history, sent.task_id))
+
+
 @check("TIM-008", lease="channel-close")
 def test_task_beyond_consumer_timeout_keeps_its_eta(world: World) -> None:
     """No delivery of the task starts it before its moment."""

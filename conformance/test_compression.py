@@ -185,3 +185,49 @@ def test_worker_decompresses_by_the_header(world: World) -> None:
         started = world.expect("started", task_id=message.task_id)
         read = f"the arguments read from {case['name']}"
         world.judge("CMP-014", oracles.equal([2, 2], list(started.args), read, started))
+
+
+def _compress_brotli(data: bytes) -> bytes:
+    import brotli
+
+    return bytes(brotli.compress(data))
+
+
+def _compress_zstd(data: bytes) -> bytes:
+    import zstandard
+
+    return bytes(zstandard.ZstdCompressor().compress(data))
+
+
+#: The counterpart of ``DECOMPRESSORS``.
+COMPRESSORS: Mapping[str, Callable[[bytes], bytes]] = {
+    "zlib": zlib.compress,
+    "gzip": zlib.compress,
+    "bzip2": bz2.compress,
+    "lzma": lambda data: lzma.compress(data, format=lzma.FORMAT_XZ),
+    "brotli": _compress_brotli,
+    "zstd": _compress_zstd,
+}
+
+
+@check("CMP-015")
+def test_worker_reads_every_encoding_under_every_compression(world: World) -> None:
+    """Every serializer under every scheme reaches the task with its arguments."""
+    cases = [
+        case
+        for case in vectors("codec-labels")["cases"]
+        if case["kind"] == "serializer"
+        and (case["name"] == "json" or world.has(f"serializer:{case['name']}"))
+    ]
+    world.begin(settings={"accept_content": [case["name"] for case in cases]})
+    world.worker()
+    for case in cases:
+        for scheme in schemes(world):
+            body = COMPRESSORS[scheme](base64.b64decode(case["sample"]))
+            labels = {name: case[name] for name in ("content_type", "content_encoding")}
+            message = world.message().with_body(body, **labels)
+            message = message.with_headers(compression=label_of("compression", scheme))
+            world.inject(message)
+            started = world.expect("started", task_id=message.task_id)
+            read = f"the arguments read from {case['name']} under {scheme}"
+            world.judge("CMP-015", oracles.equal([2, 2], list(started.args), read, started))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from celeriac.reference.app import App
-from celeriac.reference.context import running
+from celeriac.reference.context import Context, running
 from celeriac.reference.errors import Ignore, Reject, Retry, TaskRevokedError
 from celeriac.reference.results.base import traceback_text
 from celeriac.reference.worker.intake import Request
@@ -79,5 +79,18 @@ def _failed(app: App, request: Request, error: BaseException) -> Outcome:
     text = traceback_text(error)
     logger.error("task %s[%s] raised %s: %s", context.task, context.id, type(error).__name__, error)
     store_safely(app, context, "FAILURE", error, text)
+    _fail_chain(app, context, error, text)
     call_errbacks(app, context, error, text)
     return Outcome("FAILURE", error)
+
+
+def _fail_chain(app: App, context: Context, error: BaseException, text: str) -> None:
+    """Store the failure for the rest of the chain, too: somebody waits for its last task (LNK-029)."""
+    for signature in context.chain:
+        options = signature.get("options") or {}
+        if task_id := options.get("task_id"):
+            reply_to = options.get("reply_to") or context.reply_to
+            follower = replace(
+                context, task=signature["task"], id=task_id, correlation_id=task_id, reply_to=reply_to
+            )
+            store_safely(app, follower, "FAILURE", error, text)

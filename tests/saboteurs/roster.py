@@ -25,6 +25,7 @@ from tests.saboteurs import (
     wrong_options,
     wrong_receiving,
     wrong_sending,
+    wrong_settling,
 )
 from tests.saboteurs.variants import Oddity, Saboteur, Variant, adapter_of
 
@@ -42,6 +43,7 @@ SABOTEURS: tuple[Saboteur, ...] = (
     *wrong_linking.SABOTEURS,
     *wrong_brokers.SABOTEURS,
     *wrong_details.SABOTEURS,
+    *wrong_settling.SABOTEURS,
 )
 
 ODDITIES: tuple[Oddity, ...] = odd.ODDITIES
