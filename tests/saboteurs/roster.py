@@ -26,6 +26,7 @@ from tests.saboteurs import (
     wrong_receiving,
     wrong_sending,
     wrong_settling,
+    wrong_watching,
 )
 from tests.saboteurs.variants import Oddity, Saboteur, Variant, adapter_of
 
@@ -41,6 +42,7 @@ SABOTEURS: tuple[Saboteur, ...] = (
     *wrong_receiving.SABOTEURS,
     *wrong_following.SABOTEURS,
     *wrong_linking.SABOTEURS,
+    *wrong_watching.SABOTEURS,
     *wrong_brokers.SABOTEURS,
     *wrong_details.SABOTEURS,
     *wrong_settling.SABOTEURS,
