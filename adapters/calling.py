@@ -6,14 +6,34 @@ Nothing here works around an implementation: arguments go in as they came, error
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import reduce
 from typing import Any, Literal, Protocol
 
 from celeriac.adapters.categories import CALLING, RESULTS, raised
 from celeriac.adapters.native import native
-from celeriac.conformance.adapter import Adapter, Answer, Call, Ok, Raised, Signature, WorkerSpec
+from celeriac.conformance.adapter import (
+    Adapter,
+    Answer,
+    Call,
+    Composition,
+    Ok,
+    Raised,
+    Shared,
+    Signature,
+    WorkerSpec,
+)
 
 __all__ = ["Caller", "CallingAdapter", "Workers"]
+
+#: What is shared -> the option that it is given as.
+_OPTIONS: Mapping[Shared, str] = {
+    "producer": "producer",
+    "producer-as-publisher": "publisher",
+    "connection": "connection",
+}
 
 
 class Caller:
@@ -22,10 +42,14 @@ class Caller:
     Args:
         app: the application, with ``send_task``, ``signature`` and ``AsyncResult``.
         find_task: answers the registered task of a name, or raises what the implementation raises.
+        canvas: what makes a ``group`` or a ``chain`` of a list of signatures.
     """
 
-    def __init__(self, app: Any, find_task: Callable[[str], Any]) -> None:
+    def __init__(
+        self, app: Any, find_task: Callable[[str], Any], canvas: Mapping[str, Callable[[list[Any]], Any]]
+    ) -> None:
         self._app = app
+        self._canvas = canvas
         self._find_task = find_task
         self._results: dict[str, Any] = {}
 
@@ -33,6 +57,14 @@ class Caller:
         """Call a task in the form that ``call.mode`` names."""
         options = native(dict(call.options), self._signature)
         return _answer(lambda: self._call(call, options), CALLING)
+
+    def compose(self, kind: Composition, tasks: Sequence[Signature], options: Mapping[str, Any]) -> Answer:
+        """Call several tasks as one with what ``canvas`` has for ``kind``."""
+        return _answer(lambda: self._compose(kind, tasks, native(dict(options), self._signature)), CALLING)
+
+    def call_together(self, calls: Sequence[Call], over: Shared) -> Answer:
+        """Make several calls over one connection that this caller holds."""
+        return _answer(lambda: self._call_together(calls, over), CALLING)
 
     def get_result(
         self, task_id: str, *, timeout: float | None, propagate: bool = True, on_message: bool = False
@@ -73,6 +105,35 @@ class Caller:
         self._results[result.id] = result
         return {"task_id": result.id}
 
+    def _compose(
+        self, kind: Composition, tasks: Sequence[Signature], options: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        members = [self._signature(task) for task in tasks]
+        whole = reduce(operator.or_, members) if kind == "pipe" else self._canvas[kind](members)
+        result = whole.apply_async(**options)
+        handles = result.results if kind == "group" else _lineage(result)
+        self._results.update({each.id: each for each in (*handles, result)})
+        return {"id": result.id, "task_ids": [each.id for each in handles]}
+
+    def _call_together(self, calls: Sequence[Call], over: Shared) -> dict[str, Any]:
+        with self._shared(calls, over) as shared:
+            options = [native(dict(call.options), self._signature) for call in calls]
+            answers = [
+                self._call(call, {**given, **shared}) for call, given in zip(calls, options, strict=True)
+            ]
+        return {"task_ids": [answer["task_id"] for answer in answers]}
+
+    @contextmanager
+    def _shared(self, calls: Sequence[Call], over: Shared) -> Iterator[dict[str, Any]]:
+        """Answer the option that makes calls share something, while the caller holds it."""
+        if over == "publisher":
+            make = self._find_task(calls[0].task).get_publisher
+            with self._app.pool.acquire(block=True) as connection, make(connection) as publisher:
+                yield {"publisher": publisher}
+        else:
+            with self._app.connection() as connection:
+                yield {_OPTIONS[over]: connection if over == "connection" else connection.Producer()}
+
     def _send(self, call: Call, options: Mapping[str, Any]) -> Any:
         if call.mode == "send_task":
             return self._app.send_task(call.task, call.args, call.kwargs, **options)
@@ -110,6 +171,14 @@ class CallingAdapter(Adapter):
         """Call a task in the form that ``call.mode`` names."""
         return self._caller.call(call)
 
+    def compose(self, kind: Composition, tasks: Sequence[Signature], options: Mapping[str, Any]) -> Answer:
+        """Call several tasks as one."""
+        return self._caller.compose(kind, tasks, options)
+
+    def call_together(self, calls: Sequence[Call], over: Shared) -> Answer:
+        """Make several calls over one connection that the caller holds."""
+        return self._caller.call_together(calls, over)
+
     def start_worker(self, spec: WorkerSpec) -> Answer:
         """Start a worker of the scenario."""
         return self._workers.start(spec)
@@ -138,6 +207,14 @@ def _answer(action: Callable[[], Any], categories: Mapping[str, str]) -> Ok | Ra
         return Ok(action())
     except Exception as error:  # noqa: BLE001 - whatever the implementation raises is what the harness wants to know
         return raised(error, categories)
+
+
+def _lineage(result: Any) -> list[Any]:
+    """Answer the handles of a chain, the first task's first."""
+    found = [result]
+    while found[-1].parent is not None:
+        found.append(found[-1].parent)
+    return found[::-1]
 
 
 def _plain(value: Any) -> Any:

@@ -19,14 +19,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 __all__ = [
+    "COMPOSITIONS",
     "PROBES",
+    "SHARED",
     "Adapter",
     "Answer",
     "Broken",
     "Call",
+    "Composition",
     "ErrorClass",
     "Event",
     "ExchangeRef",
@@ -35,6 +38,7 @@ __all__ = [
     "Raised",
     "Router",
     "Scenario",
+    "Shared",
     "Signature",
     "Unsupported",
     "WorkerSpec",
@@ -60,6 +64,15 @@ PROBES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Signature:
+#: How several tasks are called as one.
+Composition = Literal["group", "chain", "pipe"]
+COMPOSITIONS: tuple[Composition, ...] = get_args(Composition)
+
+#: What of the caller's own several calls share.
+Shared = Literal["publisher", "producer", "producer-as-publisher", "connection"]
+SHARED: tuple[Shared, ...] = get_args(Shared)
+
+
     """A task invocation to be used as link or link_error; the adapter turns it into the native form."""
 
     task: str
@@ -250,6 +263,35 @@ class Adapter:
 
     def start_worker(self, spec: WorkerSpec) -> Answer:
         """Start a worker and answer once it consumes."""
+    def compose(self, kind: Composition, tasks: Sequence[Signature], options: Mapping[str, Any]) -> Answer:
+        """Call several tasks as one.
+
+        ``Ok.value`` is ``{"id": id, "task_ids": [the id of each task, in the order of the signatures]}``; afterwards
+        ``get_result(id)`` waits for the whole.
+
+        Args:
+            kind: ``group``, the value of which is the list of values in the order of the signatures; ``chain``, the
+                value of which is that of the last task; ``pipe``, a chain made by joining signatures with ``|``.
+            tasks: the members, in order.
+            options: execution options of the whole, as the implementation's ``apply_async`` takes them.
+        """
+        return Unsupported(kind, f"this adapter has no {kind}")
+
+    def call_together(self, calls: Sequence[Call], over: Shared) -> Answer:
+        """Make several calls one after another over one connection that the caller holds.
+
+        ``Ok.value`` is ``{"task_ids": [the id of each call, in order]}``.
+
+        Args:
+            calls: in the mode apply_async, send_task or signature.
+            over: ``publisher``: a connection taken from the application's pool, a publisher made on it by the first
+                call's task (``task.get_publisher(connection)``, used as a context), given as the option ``publisher``;
+                ``producer`` and ``producer-as-publisher``: a native producer on a connection of the caller's own,
+                given as the option ``producer`` or ``publisher``; ``connection``: such a connection, given as the
+                option ``connection``.
+        """
+        return Unsupported("publisher", "this adapter cannot make calls over a connection of the caller's")
+
         return Unsupported("worker", "this adapter has no worker")
 
     def stop_worker(self, name: str, how: Literal["warm", "cold", "kill"] = "warm") -> Answer:

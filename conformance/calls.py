@@ -9,7 +9,7 @@ from celeriac.conformance.adapter import Ok, Raised
 from celeriac.conformance.messages import WireMessage
 from celeriac.conformance.verdicts import Judgement, Violation
 
-__all__ = ["Called", "LeaseNeed", "Sent"]
+__all__ = ["Called", "Composed", "LeaseNeed", "Sent", "Together"]
 
 #: The kind of broker time-out that a scenario is about.
 LeaseNeed = Literal["channel-close", "redeliver"] | None
@@ -42,6 +42,51 @@ class Called:
             refused = f"{self.answer}"
             raise Violation("", Judgement("fail", "the call is accepted and answers a task id", refused))
         return self.task_id
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Several calls made by one request, and its answer.
+
+    Attributes:
+        task_ids: the ids of their tasks, in order; empty when the request was refused.
+        answer: ``Ok`` or ``Raised``.
+        before: epoch seconds just before the request.
+        after: epoch seconds just after the answer.
+    """
+
+    task_ids: tuple[str, ...]
+    answer: Ok | Raised
+    before: float
+    after: float
+
+    @property
+    def calls(self) -> tuple[Called, ...]:
+        """Answer each call that must have been accepted, in order.
+
+        Raises:
+            Violation: the request was refused.
+        """
+        if isinstance(self.answer, Raised):
+            expected = "the calls are accepted and answer their task ids"
+            raise Violation("", Judgement("fail", expected, f"{self.answer}"))
+        return tuple(Called(task_id, self.answer, self.before, self.after) for task_id in self.task_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Composed(Together):
+    """Several tasks called as one; ``whole`` is the id of the whole, None when the call was refused."""
+
+    whole: str | None = None
+
+    @property
+    def id(self) -> str:
+        """Answer the id by which one waits for the whole.
+
+        Raises:
+            Violation: the call was refused.
+        """
+        return Called(self.whole, self.answer, self.before, self.after).id
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,11 +53,16 @@ OPERATIONS: Mapping[str, tuple[str, type[Scenario | Call | WorkerSpec]] | None] 
     "begin": ("scenario", Scenario),
     "end": None,
     "call": ("call", Call),
+    "compose": None,
+    "call_together": None,
     "start_worker": ("spec", WorkerSpec),
     "stop_worker": None,
     "get_result": None,
     "state": None,
 }
+
+#: Operations with one argument that is a list of records, each of which travels as an object of its fields.
+_RECORDS: Mapping[str, tuple[str, type[Call]]] = {"call_together": ("calls", Call)}
 
 #: What an implementation can have signalled to its caller.
 CATEGORIES = (
@@ -119,8 +124,10 @@ def request_to_json(request_id: int, operation: str, body: Mapping[str, Any]) ->
     """Answer the request that calls ``operation`` with the keyword arguments ``body``."""
     single = OPERATIONS[operation]
     if single is not None:
-        argument, record = single
-        body = {name: getattr(body[argument], name) for name in _travelling(record)}
+        body = _fields(body[single[0]])
+    elif operation in _RECORDS:
+        argument = _RECORDS[operation][0]
+        body = {**body, argument: [_fields(item) for item in body[argument]]}
     return {"id": request_id, "op": operation, "body": to_json(body)}
 
 
@@ -137,10 +144,13 @@ def request_from_json(message: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         raise ProtocolError(f"the body of {operation!r} is an object, not {body!r}")
     single = OPERATIONS[operation]
     arguments: dict[str, Any] = from_json(body)
-    if single is None:
-        return operation, arguments
-    argument, record = single
-    return operation, {argument: _build(record, arguments)}
+    if single is not None:
+        argument, record = single
+        return operation, {argument: _build(record, arguments)}
+    if operation in _RECORDS:
+        argument, record = _RECORDS[operation]
+        arguments[argument] = _build_all(record, arguments.get(argument))
+    return operation, arguments
 
 
 def answer_to_json(request_id: int, answer: Answer) -> dict[str, Any]:
@@ -198,6 +208,16 @@ def _build(record: type[Any], values: Any) -> Any:
         return record(**values)
     except TypeError as error:
         raise ProtocolError(f"{record.__name__} is incomplete: {error}") from error
+
+
+def _build_all(record: type[Any], values: Any) -> list[Any]:
+    if not isinstance(values, list):
+        raise ProtocolError(f"a list of {record.__name__} is expected, not {values!r}")
+    return [_build(record, item) for item in values]
+
+
+def _fields(value: Scenario | Call | WorkerSpec) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in _travelling(type(value))}
 
 
 def _travelling(record: type[Any]) -> list[str]:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
-from celeriac.conformance.adapter import Adapter, Answer, Broken, Call, Scenario, WorkerSpec
+from celeriac.conformance.adapter import (
+    Adapter,
+    Answer,
+    Broken,
+    Call,
+    Composition,
+    Scenario,
+    Shared,
+    Signature,
+    WorkerSpec,
+)
 from celeriac.conformance.verdicts import HarnessError
 from celeriac.conformance.watchdog import Overdue, deadline
 
@@ -60,6 +70,14 @@ class GuardedAdapter(Adapter):
     def call(self, call: Call) -> Answer:
         """Call a task."""
         return self._watched("call", 1, lambda: self.inner.call(call))
+
+    def compose(self, kind: Composition, tasks: Sequence[Signature], options: Mapping[str, Any]) -> Answer:
+        """Call several tasks as one."""
+        return self._watched("compose", 1, lambda: self.inner.compose(kind, tasks, options))
+
+    def call_together(self, calls: Sequence[Call], over: Shared) -> Answer:
+        """Make several calls over one connection that the caller holds."""
+        return self._watched("call_together", 1, lambda: self.inner.call_together(calls, over))
 
     def start_worker(self, spec: WorkerSpec) -> Answer:
         """Start a worker."""

@@ -21,9 +21,12 @@ from celeriac.conformance.adapter import (
     Answer,
     Broken,
     Call,
+    Composition,
     Event,
     Ok,
     Scenario,
+    Shared,
+    Signature,
     Unsupported,
     WorkerSpec,
 )
@@ -179,6 +182,14 @@ class ProcessAdapter(Adapter):
     def call(self, call: Call) -> Answer:
         """Call a task."""
         return self._ask("call", call=call)
+
+    def compose(self, kind: Composition, tasks: Sequence[Signature], options: Mapping[str, Any]) -> Answer:
+        """Call several tasks as one."""
+        return self._ask("compose", kind=kind, tasks=list(tasks), options=options)
+
+    def call_together(self, calls: Sequence[Call], over: Shared) -> Answer:
+        """Make several calls over one connection that the caller holds."""
+        return self._ask("call_together", calls=list(calls), over=over)
 
     def start_worker(self, spec: WorkerSpec) -> Answer:
         """Start a worker and answer once it consumes."""

@@ -14,20 +14,16 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from hypothesis import assume, given
 
 from celeriac.conformance.adapter import (
-    Answer,
-    Broken,
-    Call,
     Ok,
     Raised,
-    Signature,
-    Unsupported,
     WorkerSpec,
 )
-from celeriac.conformance.calls import Called, LeaseNeed, Sent
+from celeriac.conformance.calling import Calling
+from celeriac.conformance.calls import Called, Composed, LeaseNeed, Sent
 from celeriac.conformance.decoding import iso
 from celeriac.conformance.messages import WireMessage, result_record, task_message
 from celeriac.conformance.strategies import execution_options
-from celeriac.conformance.verdicts import HarnessError, Inconclusive, Judgement, NotApplicable, Violation
+from celeriac.conformance.verdicts import Inconclusive, Judgement, Violation
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -42,7 +38,7 @@ __all__ = ["World"]
 Case = TypeVar("Case")
 
 
-class World:
+class World(Calling):
     """The world of one check.
 
     Args:
@@ -51,8 +47,7 @@ class World:
     """
 
     def __init__(self, stage: Stage, claim: Claim) -> None:
-        self.stage = stage
-        self.claim = claim
+        super().__init__(stage, claim)
         self._began = False
         self._workers = 0
 
@@ -98,10 +93,6 @@ class World:
         """Answer whether the implementation has a feature here: claimed, and nothing it needs is missing."""
         return self.claim.claims(feature) and feature not in self.stage.missing
 
-    def now(self) -> float:
-        """Answer the current moment in epoch seconds."""
-        return self.stage.now()
-
     # -- the scenario ---------------------------------------------------------------------------------
 
     def begin(
@@ -139,39 +130,7 @@ class World:
             self._began = False
             self.stage.end()
 
-    # -- the producer ---------------------------------------------------------------------------------
-
-    def call(
-        self,
-        task: str = "celeriac.add",
-        args: Sequence[Any] = (2, 2),
-        kwargs: Mapping[str, Any] | None = None,
-        *,
-        mode: Literal["apply_async", "delay", "send_task", "signature", "direct"] = "apply_async",
-        signature: Signature | None = None,
-        **options: Any,
-    ) -> Called:
-        """Let the implementation call a task, or a signature in its place, and answer what it said.
-
-        Raises:
-            NotApplicable: the implementation lacks a feature that the claim does not promise.
-            Violation: it lacks a feature that the claim promises.
-            HarnessError: the adapter broke.
-        """
-        self._require_scenario()
-        name = task if signature is None else signature.task
-        call = Call(name, args, {} if kwargs is None else kwargs, mode, options, signature)
-        self.stage.log("called", op="call", task=name, task_id=None, call=call)
-        before = self.now()
-        answer = self._accept(self.stage.request("call", call))
-        after = self.now()
-        value = answer.value if isinstance(answer, Ok) else None
-        task_id = value.get("task_id") if isinstance(value, dict) else None
-        if isinstance(answer, Ok) and mode != "direct" and not isinstance(task_id, str):
-            message = f"the adapter answered a call with {value!r}, expected {{'task_id': text}}"
-            raise HarnessError(message)
-        self.stage.log("answered", op="call", task_id=task_id, answer=answer)
-        return Called(task_id, answer, before, after)
+    # -- the producer ------------------------------------------------------------------------------
 
     def published(self, called: Called) -> Record:
         """Wait for the message of a call on the wire and answer its record.
@@ -285,7 +244,7 @@ class World:
 
     def get(
         self,
-        called: Called,
+        called: Called | Composed,
         *,
         timeout: float | None = None,
         propagate: bool = True,
@@ -435,24 +394,6 @@ class World:
         self.require(
             requirement, not published, "nothing is published", f"{len(published)} messages", *published
         )
-
-    def _accept(self, answer: Answer) -> Ok | Raised:
-        if isinstance(answer, Broken):
-            raise HarnessError(answer.detail)
-        if isinstance(answer, Unsupported):
-            missing = self.stage.missing.get(answer.feature)
-            if missing is not None:
-                message = f"{answer.feature}: {missing}"
-                raise NotApplicable(message)
-            if self.claim.denies(answer.feature):
-                message = f"{answer.feature} is not claimed: {answer.reason}"
-                raise NotApplicable(message)
-            expected = f"{answer.feature!r} works, or adapter.toml says that there is no such thing"
-            raise Violation("", Judgement("fail", expected, f"unsupported: {answer.reason}"))
-        if not isinstance(answer, Ok | Raised):
-            message = f"the adapter answered {answer!r}, expected Ok, Raised, Unsupported or Broken"
-            raise HarnessError(message)
-        return answer
 
     def _require_scenario(self) -> None:
         if not self._began:

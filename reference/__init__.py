@@ -7,14 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from celeriac.reference.app import App
-    from celeriac.reference.result import AsyncResult
+    from celeriac.reference.canvas import chain, group
+    from celeriac.reference.result import AsyncResult, GroupResult
     from celeriac.reference.signature import Signature
     from celeriac.reference.task import Task
     from celeriac.reference.worker import Worker
 
-__all__ = ["App", "AsyncResult", "Signature", "Task", "Worker"]
+__all__ = ["App", "AsyncResult", "GroupResult", "Signature", "Task", "Worker", "chain", "group"]
 
-_HOMES = {"App": "app", "AsyncResult": "result", "Signature": "signature", "Task": "task", "Worker": "worker"}
+_HOMES = {
+    "App": "app",
+    "AsyncResult": "result",
+    "GroupResult": "result",
+    "Signature": "signature",
+    "Task": "task",
+    "Worker": "worker",
+    "chain": "canvas",
+    "group": "canvas",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -63,7 +63,7 @@ class App:
         self.pool = Pool(broker, self.conf, self.clock)
         self.backend = open_backend(backend, broker, self.conf, self.clock, self.pool)
         self._publisher = Publisher(self.pool, self.clock)
-        self._reply_to = self.backend.reply_to if self.backend else str(uuid4())
+        self.reply_to = self.backend.reply_to if self.backend else str(uuid4())
 
     def __enter__(self) -> Self:
         return self
@@ -242,7 +242,8 @@ class App:
 
         def prepare(channel: Any) -> None:
             if backend is not None:
-                backend.prepare(channel, message.task_id)
+                for task_id in (message.task_id, *_ids(resolved.get("chain"))):
+                    backend.prepare(channel, task_id)
 
         errors = backend.errors if backend is not None else ()
         self._publisher.publish(message, route, policy, prepare=prepare, also=errors, connection=own)
@@ -263,6 +264,12 @@ def _arguments(args: Any, kwargs: Any) -> tuple[Sequence[Any], Mapping[str, Any]
     named = kwargs or {}
     if not isinstance(positional, list | tuple):
         raise TypeError(f"task args must be a list or tuple, got {type(args).__name__}")
+def _ids(signatures: Any) -> list[str]:
+    """Answer the ids that the rest of a chain has been given by its caller."""
+    steps = (each for each in signatures or () if isinstance(each, Signature))
+    return [each.options["task_id"] for each in steps if "task_id" in each.options]
+
+
     if not isinstance(named, Mapping):
         raise TypeError(f"task keyword arguments must be a mapping, got {type(kwargs).__name__}")
     return positional, named

@@ -13,7 +13,7 @@ from typing import Any, Final
 from kombu import Connection, Exchange, Producer, Queue
 
 from celeriac.reference.retry import check_policy
-from celeriac.reference.signature import Signature, is_wire_signature
+from celeriac.reference.signature import is_wire_signature
 from celeriac.reference.suggest import unknown
 
 __all__ = ["FALLBACKS", "OPTIONS", "check_options", "choose"]
@@ -88,7 +88,7 @@ def _header_map(name: str, value: Any) -> None:
 def _signatures(name: str, value: Any) -> None:
     members = value if isinstance(value, list | tuple) else [value]
     for member in members:
-        if not (isinstance(member, Signature) or is_wire_signature(member)):
+        if not (hasattr(member, "to_wire") or is_wire_signature(member)):
             raise TypeError(_refusal(name, member, "a signature or a list of signatures"))
 
 
@@ -174,4 +174,9 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def choose(candidates: Sequence[Any], default: Any = None) -> Any:
     """Answer the first candidate that is given, else the default; None and empty text are not given."""
-    return next((value for value in candidates if value is not None and value != ""), default)
+    return next((value for value in candidates if not _is_blank(value)), default)
+
+
+def _is_blank(value: Any) -> bool:
+    # not `== ""`: an entity of kombu cannot be compared with a text
+    return value is None or (isinstance(value, str) and not value)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from celeriac.reference.results.base import EXCEPTION_STATES, READY_STATES, Backend, exception_of, follow
 
 if TYPE_CHECKING:
     from celeriac.reference.app import App
+    from celeriac.reference.clock import Clock
 
-__all__ = ["AsyncResult"]
+__all__ = ["AsyncResult", "GroupResult"]
 
 
 class AsyncResult:
@@ -20,12 +21,16 @@ class AsyncResult:
         task_id: the id.
         app: whose back end is asked.
         ignored: the call asked for no result to be kept.
+        parent: the handle on the task before this one in its chain.
     """
 
-    def __init__(self, task_id: str, app: App, ignored: bool = False) -> None:
+    def __init__(
+        self, task_id: str, app: App, ignored: bool = False, parent: AsyncResult | GroupResult | None = None
+    ) -> None:
         self.id = task_id
         self.app = app
         self.ignored = ignored
+        self.parent = parent
         self._final: Mapping[str, Any] | None = None
 
     def __repr__(self) -> str:
@@ -60,6 +65,11 @@ class AsyncResult:
         return self._outcome(self._final, propagate)
 
     @property
+    def clock(self) -> Clock:
+        """Answer the clock on which one waits for this task."""
+        return self.app.clock
+
+    @property
     def state(self) -> str:
         """Answer the last known state; ``PENDING`` also stands for an id that nobody knows."""
         return str(self._latest()["status"])
@@ -78,9 +88,9 @@ class AsyncResult:
         return None if text is None else str(text)
 
     @property
-    def children(self) -> list[AsyncResult]:
-        """Answer the handles of the tasks that this one called."""
-        return [AsyncResult(child[0][0], self.app) for child in self._latest().get("children") or ()]
+    def children(self) -> list[AsyncResult | GroupResult]:
+        """Answer the handles of the tasks and groups that this one called."""
+        return [_child(child, self.app) for child in self._latest().get("children") or ()]
 
     def ready(self) -> bool:
         """Answer whether the task has ended."""
@@ -118,3 +128,98 @@ class AsyncResult:
         if self.app.backend is None:
             raise RuntimeError("no result back end is configured; give the app one, e.g. backend='rpc://'")
         return self.app.backend
+
+
+class GroupResult:
+    """What is known of the tasks of a group.
+
+    Args:
+        group_id: the id that their messages share.
+        results: their handles, in the order of the signatures.
+        parent: the handle on the task before the group in its chain.
+    """
+
+    def __init__(
+        self,
+        group_id: str,
+        results: Sequence[AsyncResult | GroupResult],
+        parent: AsyncResult | GroupResult | None = None,
+    ) -> None:
+        self.id = group_id
+        self.results = list(results)
+        self.parent = parent
+
+    def __repr__(self) -> str:
+        return f"<GroupResult: {self.id} [{', '.join(each.id for each in self.results)}]>"
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def __iter__(self) -> Iterator[AsyncResult | GroupResult]:
+        return iter(self.results)
+
+    def __getitem__(self, index: int) -> AsyncResult | GroupResult:
+        return self.results[index]
+
+    def get(
+        self,
+        timeout: float | None = None,
+        propagate: bool = True,
+        on_message: Callable[[Mapping[str, Any]], None] | None = None,
+    ) -> list[Any]:
+        """Wait for all and answer their values in the order of the signatures (LNK-034, LNK-035).
+
+        Args:
+            timeout: seconds to wait for all of them together, None for as long as it takes.
+            propagate: raise the exception of a failed task instead of answering it in its place.
+            on_message: called with each record of these tasks.
+
+        Raises:
+            ResultTimeout: one has no result after ``timeout`` seconds.
+        """
+        clock = next((each.clock for each in self.results), None)
+        deadline = None if timeout is None or clock is None else clock.monotonic() + timeout
+        values = []
+        for each in self.results:
+            left = None if deadline is None else max(0.0, deadline - each.clock.monotonic())
+            values.append(each.get(left, propagate, on_message))
+        return values
+
+    join = get
+
+    @property
+    def clock(self) -> Clock:
+        """Answer the clock on which one waits for the first of them."""
+        return self.results[0].clock
+
+    @property
+    def children(self) -> list[AsyncResult | GroupResult]:
+        """Answer the handles of the members."""
+        return list(self.results)
+
+    def ready(self) -> bool:
+        """Answer whether all have ended."""
+        return all(each.ready() for each in self.results)
+
+    def waiting(self) -> bool:
+        """Answer whether one has not ended yet."""
+        return not self.ready()
+
+    def successful(self) -> bool:
+        """Answer whether all have returned."""
+        return all(each.successful() for each in self.results)
+
+    def failed(self) -> bool:
+        """Answer whether one has raised."""
+        return any(each.failed() for each in self.results)
+
+    def completed_count(self) -> int:
+        """Answer how many have returned."""
+        return sum(each.successful() for each in self.results)
+
+
+def _child(data: Any, app: App) -> AsyncResult | GroupResult:
+    (identity, _), members = data
+    if members is None:
+        return AsyncResult(identity, app)
+    return GroupResult(identity, [_child(member, app) for member in members])

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from celeriac.reference.app import App
+    from celeriac.reference.canvas import Chain, Member
     from celeriac.reference.result import AsyncResult
 
-__all__ = ["Signature", "from_wire", "is_wire_signature", "wire_list"]
+__all__ = ["Signature", "as_list", "from_wire", "is_wire_signature", "wire_list", "wire_options"]
 
 #: Options that hold signatures themselves.
 _LINKS = ("link", "link_error", "chain")
@@ -52,13 +53,19 @@ class Signature:
         """Answer a copy with more options."""
         return replace(self, options={**self.options, **options})
 
+    def __or__(self, other: Member) -> Chain:
+        """Answer the chain of this signature and ``other`` (LNK-029)."""
+        from celeriac.reference.canvas import Chain
+
+        return Chain((self,)) | other
+
     def link(self, *callbacks: Signature) -> Signature:
         """Answer a copy that is followed by ``callbacks`` when it succeeds."""
-        return self.set(link=[*_as_list(self.options.get("link")), *callbacks])
+        return self.set(link=[*as_list(self.options.get("link")), *callbacks])
 
     def link_error(self, *errbacks: Signature) -> Signature:
         """Answer a copy whose failure is told to ``errbacks``."""
-        return self.set(link_error=[*_as_list(self.options.get("link_error")), *errbacks])
+        return self.set(link_error=[*as_list(self.options.get("link_error")), *errbacks])
 
     def with_call(
         self, args: Sequence[Any], kwargs: Mapping[str, Any] | None, options: Mapping[str, Any]
@@ -72,14 +79,11 @@ class Signature:
 
     def to_wire(self) -> dict[str, Any]:
         """Answer the plain mapping that travels (MSG-010)."""
-        options = {
-            name: wire_list(value) if name in _LINKS else value for name, value in self.options.items()
-        }
         return {
             "task": self.task,
             "args": list(self.args),
             "kwargs": dict(self.kwargs),
-            "options": options,
+            "options": wire_options(self.options),
             "subtask_type": None,
             "immutable": self.immutable,
         }
@@ -114,17 +118,29 @@ def is_wire_signature(value: object) -> bool:
         and isinstance(value.get("args") or (), list | tuple)
         and isinstance(value.get("kwargs") or {}, Mapping)
         and isinstance(value.get("options") or {}, Mapping)
+        and (value.get("subtask_type") not in {"group", "chain"} or _has_members(value))
     )
+
+
+def _has_members(value: Mapping[str, Any]) -> bool:
+    tasks = (value.get("kwargs") or {}).get("tasks")
+    return isinstance(tasks, list | tuple) and bool(tasks) and all(map(is_wire_signature, tasks))
 
 
 def wire_list(value: Any) -> list[dict[str, Any]] | None:
     """Answer one or several signatures as the list that travels; None stays None (LNK-001, LNK-003)."""
     if value is None:
         return None
-    return [item.to_wire() if isinstance(item, Signature) else dict(item) for item in _as_list(value)]
+    return [dict(item) if isinstance(item, Mapping) else item.to_wire() for item in as_list(value)]
 
 
-def _as_list(value: Any) -> list[Any]:
+def wire_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer stored options as they travel, the signatures among them as plain mappings."""
+    return {name: wire_list(value) if name in _LINKS else value for name, value in options.items()}
+
+
+def as_list(value: Any) -> list[Any]:
+    """Answer one or several links as a list; None is none."""
     if value is None:
         return []
     return list(value) if isinstance(value, list | tuple) else [value]

@@ -53,7 +53,8 @@ class CeleryDriver(CallingAdapter):
     def begin(self, scenario: Scenario) -> Answer:
         """Make the scenario's app."""
         app = self._app = application(scenario, Reporter("producer", time.time, _unheard))
-        self._caller = Caller(app, app.tasks.__getitem__)
+        canvas = {"group": lambda tasks: celery.group(tasks, app=app), "chain": celery.chain}
+        self._caller = Caller(app, app.tasks.__getitem__, canvas)
         self._workers = WorkerPool(_worker_command, scenario, self.emit)
         return Ok()
 

@@ -18,7 +18,7 @@ from celeriac.adapters.reference.application import application, register
 from celeriac.adapters.reference.virtual_workers import VirtualWorkers
 from celeriac.adapters.worker_pool import WorkerPool
 from celeriac.conformance.adapter import Answer, Event, Ok, Scenario, WorkerSpec
-from celeriac.reference import App
+from celeriac.reference import App, chain, group
 
 __all__ = ["ReferenceAdapter"]
 
@@ -51,7 +51,7 @@ class ReferenceAdapter(CallingAdapter):
         """Make the scenario's application."""
         app = self._app = application(scenario)
         register(app, scenario, Reporter("producer", lambda: app.clock.now().timestamp(), _unheard))
-        self._caller = Caller(app, app.task_named)
+        self._caller = Caller(app, app.task_named, {"group": group, "chain": chain})
         if scenario.clock is not None:
             self._workers = VirtualWorkers(scenario, self.emit)
         else:

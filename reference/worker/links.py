@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 from celeriac.reference.app import App
+from celeriac.reference.canvas import Member, from_wire
 from celeriac.reference.context import Context, running
-from celeriac.reference.options import OPTIONS
-from celeriac.reference.signature import Signature, from_wire
+from celeriac.reference.signature import Signature
 from celeriac.reference.task import Task
 
 __all__ = ["call_errbacks", "is_called_directly", "send_callbacks"]
@@ -27,19 +26,19 @@ def send_callbacks(app: App, context: Context, value: Any) -> None:
         kombu.exceptions.OperationalError: one could not be sent.
     """
     for callback in context.callbacks:
-        _send(_known(callback, app), context, value)
+        _send(from_wire(callback, app), context, value)
     if context.chain:
         *rest, following = context.chain
-        _send(_known(following, app), context, value, chain=rest or None)
+        _send(from_wire(following, app), context, value, chain=rest or None)
 
 
 def call_errbacks(app: App, context: Context, error: BaseException, traceback: str) -> None:
     """Tell the errbacks of a failure, in order; a broken one does not keep the others from being told."""
     for errback in context.errbacks:
-        signature = _known(errback, app)
+        signature = from_wire(errback, app)
         try:
             task = app.tasks.get(signature.task)
-            if task is not None and is_called_directly(task):
+            if isinstance(signature, Signature) and task is not None and is_called_directly(task):
                 _call_here(task, signature, context, error, traceback)
             else:
                 signature.apply_async((context.id,))
@@ -56,7 +55,7 @@ def is_called_directly(task: Task) -> bool:
     return inspect.Parameter.VAR_POSITIONAL in kinds or sum(kind in positional for kind in kinds) > 1
 
 
-def _send(signature: Signature, context: Context, value: Any, **options: Any) -> None:
+def _send(signature: Member, context: Context, value: Any, **options: Any) -> None:
     reply_to = signature.options.get("reply_to") or context.reply_to
     signature.apply_async((value,), reply_to=reply_to, **options)
 
@@ -67,13 +66,3 @@ def _call_here(
     told = () if signature.immutable else (context, error, traceback)
     with running(Context(task.name)):
         task.run(*told, *signature.args, **signature.kwargs)
-
-
-def _known(data: Mapping[str, Any] | Signature, app: App) -> Signature:
-    """Answer the signature without options that another implementation may have added."""
-    signature = from_wire(data, app)
-    strange = signature.options.keys() - OPTIONS.keys()
-    if strange:
-        logger.info("options of %s that are not known here: %s", signature.task, ", ".join(sorted(strange)))
-        signature.options = {name: signature.options[name] for name in signature.options.keys() - strange}
-    return signature

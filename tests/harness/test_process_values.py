@@ -191,7 +191,10 @@ REQUESTS = [
         },
     ),
     ("call", {"call": Call("t", (1, b"x"), {"k": Decimal(1)}, "send_task", {"link": [Signature("u")]})}),
-    ("compose", {"kind": "chain", "tasks": [Signature("t", (2, b"x")), Signature("u")], "options": {"queue": "q"}}),
+    (
+        "compose",
+        {"kind": "chain", "tasks": [Signature("t", (2, b"x")), Signature("u")], "options": {"queue": "q"}},
+    ),
     ("call_together", {"calls": [Call("t", (1,)), Call("u", mode="send_task")], "over": "publisher"}),
     ("start_worker", {"spec": WorkerSpec("w", "amqp://127.0.0.1:1//", ("q",), {"a": 1})}),
     ("stop_worker", {"name": "w", "how": "kill"}),
