@@ -227,7 +227,7 @@ class App:
             resolved.setdefault("root_id", parent.root_id)
         task_id = resolved.get("task_id") or str(uuid4())
         now = self.clock.now()
-        return build(name, args, kwargs, resolved, task_id=task_id, reply_to=self._reply_to, now=now)
+        return build(name, args, kwargs, resolved, task_id=task_id, reply_to=self.reply_to, now=now)
 
     def _policy(self, resolved: Mapping[str, Any]) -> RetryPolicy:
         policy = merge(resolved.get("retry_policy"), self.conf.task_publish_retry_policy)
