@@ -129,6 +129,13 @@ def probes(native: Native, reporter: Reporter) -> dict[str, Probe]:
         native.sleep(seconds)
         return seconds
 
+    def hello(self: Any, a: Any, b: Any) -> str:
+        for done in (50, 90):
+            native.sleep(1)
+            self.update_state(state="PROGRESS", meta={"progress": done})
+        native.sleep(1)
+        return f"hello world: {a + b}"
+
     def ignore(self: Any) -> None:
         raise native.ignore()
 
@@ -141,6 +148,7 @@ def probes(native: Native, reporter: Reporter) -> dict[str, Probe]:
         "celeriac.fail": _fail,
         "celeriac.sleep": sleep,
         "celeriac.progress": _progress,
+        "celeriac.hello": hello,
         "celeriac.retry": _retry,
         "celeriac.ignore": ignore,
         "celeriac.reject": reject,

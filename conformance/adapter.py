@@ -51,6 +51,8 @@ PROBES: Mapping[str, str] = {
     "celeriac.fail": "fail(message): raise ValueError(message)",
     "celeriac.sleep": "sleep(seconds): occupy the worker for that long, return seconds",
     "celeriac.progress": "progress(steps): update_state('PROGRESS', {'progress': i}) for each of steps; return 'done'",
+    "celeriac.hello": "hello(a, b): sleep 1 s, update_state('PROGRESS', {'progress': 50}), the same with 90, sleep 1 s, "
+    "return 'hello world: ' and a + b",
     "celeriac.retry": "retry(times, countdown=0, fail=None): ask to be retried `times` times, then return the number "
     "of retries, or raise ValueError(fail) if there is one",
     "celeriac.ignore": "ignore(): raise Ignore",
@@ -62,8 +64,6 @@ PROBES: Mapping[str, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
 #: How several tasks are called as one.
 Composition = Literal["group", "chain", "pipe"]
 COMPOSITIONS: tuple[Composition, ...] = get_args(Composition)
@@ -73,6 +73,8 @@ Shared = Literal["publisher", "producer", "producer-as-publisher", "connection"]
 SHARED: tuple[Shared, ...] = get_args(Shared)
 
 
+@dataclass(frozen=True, slots=True)
+class Signature:
     """A task invocation to be used as link or link_error; the adapter turns it into the native form."""
 
     task: str
@@ -261,8 +263,6 @@ class Adapter:
         """Call a task.  ``Ok.value`` is ``{"task_id": id}``, or ``{"value": v}`` in mode direct."""
         return Unsupported("producer", "this adapter has no producer")
 
-    def start_worker(self, spec: WorkerSpec) -> Answer:
-        """Start a worker and answer once it consumes."""
     def compose(self, kind: Composition, tasks: Sequence[Signature], options: Mapping[str, Any]) -> Answer:
         """Call several tasks as one.
 
@@ -292,6 +292,8 @@ class Adapter:
         """
         return Unsupported("publisher", "this adapter cannot make calls over a connection of the caller's")
 
+    def start_worker(self, spec: WorkerSpec) -> Answer:
+        """Start a worker and answer once it consumes."""
         return Unsupported("worker", "this adapter has no worker")
 
     def stop_worker(self, name: str, how: Literal["warm", "cold", "kill"] = "warm") -> Answer:

@@ -1,0 +1,231 @@
+"""The guide's own examples, from Message Sending Retry on: how a call gets to the broker, and where to.
+
+See ``test_guide_examples.py``, which has those before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from celeriac.conformance import oracles
+from celeriac.conformance.adapter import ErrorClass, Ok, Raised
+from celeriac.conformance.checks import check
+from celeriac.conformance.examples import LIFE, example, play, require_end, with_worker
+from celeriac.conformance.precedence import label_of
+from celeriac.conformance.verdicts import NotApplicable
+from celeriac.spec import vectors
+
+if TYPE_CHECKING:
+    from celeriac.conformance.calls import Called
+    from celeriac.conformance.world import World
+
+# -- Message sending retry
+
+
+def call_in_vain(world: World, **call: Any) -> tuple[Called, list[float]]:
+    """Call add(2, 2) while no connection can be made; answer the call, and the moments of the attempts."""
+    world.begin(fresh=True, results=False)
+    world.broker_down()
+    called = world.call("celeriac.add", (2, 2), **call)
+    return called, [record.at for record in world.history.of("refused")]
+
+
+def require_connection_error(world: World, called: Called) -> Raised:
+    """Require that a call has raised a connection error, and answer it."""
+    answer = called.answer
+    holds = isinstance(answer, Raised) and answer.category == "connection"
+    world.require("ERR-001", holds, "an error of the category connection", f"{answer}")
+    assert isinstance(answer, Raised)
+    return answer
+
+
+@check("RTY-005", "ERR-001", *LIFE)
+@example("message-sending-retry", 1)
+def test_retry_is_disabled(world: World) -> None:
+    """Calling Tasks, Message Sending Retry, block 1: without retry 2 + 2 is sent, or fails at the first attempt."""
+    with_worker(world)
+    require_end(world, play(world, retry=False), 4)
+    called, attempts = call_in_vain(world, retry=False)
+    require_connection_error(world, called)
+    world.judge("RTY-005", oracles.equal(1, len(attempts), "the number of attempts"))
+
+
+@check("RTY-017", "ERR-001")
+@example("retry-policy", 1)
+def test_only_time_outs_are_retried(world: World) -> None:
+    """Calling Tasks, Retry Policy, block 1: with retry_errors of TimeoutError a refused connection is no retry."""
+    policy = {"max_retries": 3, "retry_errors": (ErrorClass("timeout"),)}
+    called, attempts = call_in_vain(world, retry=True, retry_policy=policy)
+    require_connection_error(world, called)
+    world.judge("RTY-017", oracles.equal(1, len(attempts), "the number of attempts"))
+
+
+#: The default policy as the guide spells it out.
+DEFAULT = {
+    "max_retries": 3,
+    "interval_start": 0,
+    "interval_step": 0.2,
+    "interval_max": 0.2,
+    "retry_errors": None,
+}
+
+
+@check("RTY-001", "RTY-002", "RTY-016", "ERR-001")
+@example("retry-policy", 2)
+def test_default_policy_takes_four_tenths_of_a_second(world: World) -> None:
+    """Calling Tasks, Retry Policy, block 2: three retries wait 0, 0.2 and 0.2 seconds, 0.4 in all."""
+    runs = []
+    for _ in range(world.stage.repeats):
+        called, attempts = call_in_vain(world, retry=True, retry_policy=DEFAULT)
+        require_connection_error(world, called)
+        world.require("RTY-016", len(attempts) > 1, "a retry of what was refused", "one attempt")
+        world.judge("RTY-001", oracles.equal(4, len(attempts), "the number of attempts"))
+        runs.append(attempts)
+    waits = oracles.attempts(runs, (0, 0.2, 0.2), early=0.005, lateness=world.stage.jitter)
+    world.judge("RTY-002", waits)
+
+
+# -- Connection errors
+
+
+@check("ERR-001", "ERR-002", modes=("delay",))
+@example("connection-error-handling", 1)
+def test_refused_connection_is_an_operational_error(world: World) -> None:
+    """Calling Tasks, Connection Error Handling, block 1: delay raises the error, which names what was refused."""
+    called, _ = call_in_vain(world, mode="delay")
+    error = require_connection_error(world, called)
+    named = bool(error.cause) and error.cause != error.type
+    world.require("ERR-002", named, "an error that names the transport's error as its cause", f"{error}")
+
+
+@check("ERR-001", "ERR-005", modes=("delay",))
+@example("connection-error-handling", 2)
+def test_connection_error_is_handled(world: World) -> None:
+    """Calling Tasks, Connection Error Handling, block 2: who has caught the error can go on, and send again."""
+    called, _ = call_in_vain(world, mode="delay")
+    require_connection_error(world, called)
+    world.broker_up()
+    again = world.call("celeriac.add", (2, 2), mode="delay")
+    world.require("ERR-005", isinstance(again.answer, Ok), "the next call succeeds", f"{again.answer}")
+    world.published(again)
+
+
+# -- Serializers and compression
+
+
+@check("SER-008", *LIFE)
+@example("serializers", 3)
+def test_serializer_json(world: World) -> None:
+    """Calling Tasks, Serializers, block 3: 10 + 10 is sent as JSON and makes 20."""
+    require_serializer(world, "SER-008", "json")
+
+
+@check("SER-009", *LIFE)
+@example("serializers", 1)
+def test_serializer_yaml(world: World) -> None:
+    """Calling Tasks, Serializers, block 1: what the extra yaml brings, carries a call to its end."""
+    require_serializer(world, "SER-009", "yaml")
+
+
+@check("SER-011", *LIFE)
+@example("serializers", 2)
+def test_serializer_msgpack(world: World) -> None:
+    """Calling Tasks, Serializers, block 2: what the extra msgpack brings, carries a call to its end."""
+    require_serializer(world, "SER-011", "msgpack")
+
+
+def require_serializer(world: World, requirement: str, name: str) -> None:
+    """Require that a call with this serializer is labelled so and makes 20, with a worker that accepts it."""
+    world.begin(settings={"accept_content": ["json", name]})
+    world.worker()
+    run = play(world, args=(10, 10), serializer=name)
+    label = world.published(run.called).properties.get("content_type")
+    expected = label_of("serializer", name)
+    world.judge(requirement, oracles.equal(expected, label, "the content type"))
+    require_end(world, run, 20)
+
+
+@check("CMP-011", *LIFE)
+@example("compression", 1)
+def test_compression_brotli(world: World) -> None:
+    """Calling Tasks, Compression, block 1: what the extra brotli brings, carries a call to its end."""
+    require_compression(world, "CMP-011", "brotli")
+
+
+@check("CMP-009", *LIFE)
+@example("compression", 2)
+def test_compression_bzip2(world: World) -> None:
+    """Calling Tasks, Compression, block 2: with a Python that has bz2, bzip2 carries a call to its end."""
+    require_compression(world, "CMP-009", "bzip2")
+
+
+@check("CMP-008", *LIFE)
+@example("compression", 3)
+def test_compression_gzip(world: World) -> None:
+    """Calling Tasks, Compression, block 3: with a Python that has gzip, gzip carries a call to its end."""
+    require_compression(world, "CMP-008", "gzip")
+
+
+@check("CMP-010", *LIFE)
+@example("compression", 4, 5)
+def test_compression_lzma(world: World) -> None:
+    """Calling Tasks, Compression, blocks 4 and 5: with a Python that has lzma, lzma carries a call to its end."""
+    require_compression(world, "CMP-010", "lzma")
+
+
+@check("CMP-012", *LIFE)
+@example("compression", 7)
+def test_compression_zstd(world: World) -> None:
+    """Calling Tasks, Compression, block 7: what the extra zstd brings, carries a call to its end."""
+    require_compression(world, "CMP-012", "zstd")
+
+
+@check("CMP-007", *LIFE)
+@example("compression", 6, 8)
+def test_compression_zlib(world: World) -> None:
+    """Calling Tasks, Compression, blocks 6 and 8: with a Python that has zlib, 2 + 2 is sent compressed by it."""
+    require_compression(world, "CMP-007", "zlib")
+
+
+def require_compression(world: World, requirement: str, name: str) -> None:
+    """Require that a call with this scheme is labelled so, is in its format, and makes 4."""
+    with_worker(world)
+    run = play(world, compression=name)
+    record = world.published(run.called)
+    label, expected = record.headers.get("compression"), label_of("compression", name)
+    world.judge(requirement, oracles.equal(expected, label, "the compression header", record))
+    cases = vectors("codec-labels")["cases"]
+    magic = next(case["magic"] for case in cases if case["name"] == name)
+    holds = record.body.hex().startswith(magic)
+    world.require(requirement, holds, f"a body that begins {magic}", record.body[:8].hex(), record)
+    require_end(world, run, 4)
+
+
+#: What the guide's serializers and schemes need beyond a bare Python, or a Python that lacks something.
+SERIALIZERS, SCHEMES = ("yaml", "msgpack"), ("brotli", "bzip2", "gzip", "lzma", "zlib", "zstd")
+
+
+@check("SER-006")
+@example("serializers", 1, 2)
+def test_serializer_without_its_extra_is_refused(world: World) -> None:
+    """Calling Tasks, Serializers, blocks 1 and 2: without the extra that the block installs, the call is refused."""
+    require_refusals(world, "SER-006", "serializer", SERIALIZERS)
+
+
+@check("CMP-006")
+@example("compression", 1, 2, 3, 4, 5, 6, 7)
+def test_compression_without_its_module_is_refused(world: World) -> None:
+    """Calling Tasks, Compression, blocks 1 to 7: without its extra or its module of Python, a scheme is refused."""
+    require_refusals(world, "CMP-006", "compression", SCHEMES)
+
+
+def require_refusals(world: World, requirement: str, option: str, names: Sequence[str]) -> None:
+    """Require that each of these names is refused, as far as the implementation lacks what it needs."""
+    lacking = [name for name in names if not world.has(f"{option}:{name}")]
+    if not lacking:
+        message = f"every {option} of the guide is installed here"
+        raise NotApplicable(message)
+    for name in lacking:
+        world.begin()
+        world.require_refusal(requirement, **{option: name})
