@@ -1,13 +1,7 @@
-"""Everything wrong on purpose, and everything odd but lawful, by id.
-
-A whole suite for each of them takes minutes, so that every day only some from each chapter are judged, and all of
-them when the environment says ``CELERIAC_SABOTEURS=all``.
-"""
+"""Everything wrong on purpose, and everything odd but lawful, by id."""
 
 from __future__ import annotations
 
-import os
-from typing import TypeVar
 from unittest import mock
 
 from celeriac.adapters.reference.adapter import ReferenceAdapter
@@ -31,7 +25,7 @@ from tests.saboteurs import (
 )
 from tests.saboteurs.variants import Oddity, Saboteur, Variant, adapter_of
 
-__all__ = ["BROKEN", "EVERYDAY", "ODDITIES", "REFERENCE", "SABOTEURS", "VARIANTS", "chosen"]
+__all__ = ["BROKEN", "ODDITIES", "REFERENCE", "SABOTEURS", "VARIANTS"]
 
 SABOTEURS: tuple[Saboteur, ...] = (
     *wrong_options.SABOTEURS,
@@ -52,8 +46,6 @@ SABOTEURS: tuple[Saboteur, ...] = (
 
 ODDITIES: tuple[Oddity, ...] = odd.ODDITIES
 
-Kind = TypeVar("Kind", bound=Variant)
-
 #: The reference itself, by which every variant is measured.
 REFERENCE = Variant("reference", "the reference as it is", ())
 
@@ -72,65 +64,6 @@ BROKEN = (
 )
 
 VARIANTS = {variant.id: variant for variant in (REFERENCE, *SABOTEURS, *ODDITIES, *BROKEN)}
-
-#: Those that are judged every day.
-EVERYDAY = frozenset(
-    (
-        # options and links
-        "delay_takes_options",
-        "queue_not_declared",
-        "single_link_travels_bare",
-        "result_is_spread",
-        "null_in_time",
-        # moments
-        "countdown_an_hour_late",
-        "eta_without_offset",
-        "countdown_loses_its_fraction",
-        "one_timer_for_all",
-        "acknowledges_everything_before",
-        "prefetch_not_raised",
-        "ttl_in_seconds",
-        "run_then_revoked",
-        "expired_is_given_back",
-        # sending
-        "one_attempt_too_many",
-        "cap_above_start",
-        "null_retries_give_up",
-        "new_id_for_each_retry",
-        "policy_sticks",
-        "retry_errors_only_adds",
-        "error_of_the_transport",
-        "published_without_confirm",
-        # encodings
-        "serializer_setting_wins",
-        "pickle_accepted_by_default",
-        "gzip_is_a_file",
-        # messages and records
-        "success_is_never_ignored",
-        "embed_key_missing",
-        "unknown_task_requeued",
-        "short_body_kills",
-        "bad_eta_runs_at_once",
-        # leases
-        "never_reconnects",
-        "countdown_starts_again",
-        "keeps_what_it_has_lost",
-        "second_copy_executed",
-        # oddities
-        "other_headers",
-        "zulu_milliseconds",
-        "compact_json",
-        "slow_worker",
-        "late_acknowledgement",
-        "lenient_worker",
-    )
-)
-
-
-def chosen(variants: tuple[Kind, ...]) -> tuple[Kind, ...]:
-    """Answer those of some variants that are to be judged now."""
-    everything = os.environ.get("CELERIAC_SABOTEURS") == "all"
-    return tuple(variant for variant in variants if everything or variant.id in EVERYDAY)
 
 
 def __getattr__(name: str) -> type[Adapter]:

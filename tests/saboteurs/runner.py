@@ -1,42 +1,53 @@
-"""Judges variants by the whole conformance suite: each in a process of its own, two at a time.
+"""Judges variants by the conformance suite: each in a process of its own, as many at a time as there are processors.
 
     python -m tests.saboteurs.runner FOLDER ID...
 
+One pytest session collects the checks; every variant is judged by a fork of it that runs those it needs.  The
+reference comes first and notes which check comes by which place (``places.py``); a variant is judged by the
+checks that come by its own, those of its chapter in depth, the others with few examples.  With
+``CELERIAC_SABOTEURS=all`` every variant is judged by the whole suite in depth.
+
 Every variant gets a report folder ``FOLDER/ID``; a line of JSON tells of each that is finished.  All imports are
-made once, before the first fork, and this process has one thread, so forking it is safe.
+made before the first fork, and this process has one thread, so that forking it is safe.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
 import sys
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from celeriac.conformance import stages, world  # noqa: F401 - imported before the first fork
+from celeriac.conformance import plugin, stages, world  # noqa: F401 - imported before the first fork
+from celeriac.conformance.checks import subject_of
 from celeriac.conformance.strategies import examples
 from celeriac.conformance.virtual_stage import VirtualStage
-from celeriac.spec import load
 from tests.saboteurs import roster
+from tests.saboteurs.places import Footprints, places
+from tests.saboteurs.variants import Oddity, Saboteur, Variant
 
 ROOT = Path(__file__).resolve().parents[2]
 
 #: Runs at a time.
-JOBS = 2
+JOBS = len(os.sched_getaffinity(0))
 
 #: Seconds of processor time that one run may take: a variant that never ends is ended.
 LIMIT_S = 120
 
-#: Examples of each property.  A verdict run tries more; what few of them show, all of them show.
-EXAMPLES = 6
+#: Whether every variant is judged by the whole suite.
+EVERYTHING = os.environ.get("CELERIAC_SABOTEURS") == "all"
 
-#: Nothing that collects garbage, keeps a cache, or rewrites what is not looked at.
+#: The report of the reference, and what it came by.
+FOOTPRINTS = "footprints.json"
+
+#: Nothing that keeps a cache, or rewrites what is not looked at.
 PYTEST = (
     *(
         "-c",
@@ -48,73 +59,173 @@ PYTEST = (
         "--capture=no",
     ),
     *(
-        w
+        word
         for name in ("cacheprovider", "unraisableexception", "threadexception", "faulthandler")
-        for w in ("-p", f"no:{name}")
+        for word in ("-p", f"no:{name}")
     ),
     str(ROOT / "conformance"),
 )
 
 
-class FewExamples(VirtualStage):
-    """The virtual stage with few examples of each property, none of which is made smaller."""
+class Depths(VirtualStage):
+    """The virtual stage with fewer examples than a verdict run has, none of which is made smaller."""
 
-    samples = 10
+    in_depth = True
+
+    @property
+    def samples(self) -> int:  # type: ignore[override] # as a number, it is the same for all checks
+        """Answer how many cases of a table a check tries."""
+        return 10 if self.in_depth else 2
 
     def properties(self, body: Any) -> Any:
-        """Apply the settings."""
-        return examples(EXAMPLES, shrink=False)(body)
+        """Let a property be tried with few examples, or just one."""
+        return examples(6 if self.in_depth else 1, shrink=False)(body)
 
 
-class Quickly:
-    """A pytest plugin that opens that stage."""
+class Judge:
+    """A pytest plugin that opens that stage, and decides how deeply each check looks.
+
+    Args:
+        chapters: the prefixes of the chapters to look into in depth; None is every one.
+    """
+
+    def __init__(self, chapters: frozenset[str] | None) -> None:
+        self._chapters = chapters
+        self._stage: Depths | None = None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_celeriac_stage(self, factory: Any) -> VirtualStage:
         """Open it."""
-        return FewExamples(factory)
+        self._stage = Depths(factory)
+        return self._stage
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Set the depth."""
+        if self._stage is not None:
+            self._stage.in_depth = self._chapters is None or not self._chapters.isdisjoint(areas(item))
 
 
-def judge(name: str, folder: Path) -> int:
-    """Judge a variant, and answer the exit status of the run."""
-    command = [*PYTEST, f"--adapter={roster.__name__}:{name}", f"--report-dir={folder}"]
-    return int(pytest.main(command, plugins=[Quickly()]))
+class Forks:
+    """A pytest plugin that judges each variant in a fork, once the checks are collected.
 
+    Args:
+        folder: where the reports go.
+        names: the variants, the reference first.
+        tell: is called with what is to be said of each variant that has been judged.
+    """
 
-def start(name: str, folder: Path) -> int:
-    """Start a process that judges a variant; answer its number."""
-    folder.mkdir(parents=True)
-    child = os.fork()
-    if child:
-        return child
-    status = 70
-    try:
+    def __init__(self, folder: Path, names: Sequence[str], tell: Callable[[Mapping[str, Any]], None]) -> None:
+        self._folder = folder
+        self._names = names
+        self._tell = tell
+        self._footprints: Footprints | None = None
+        self._items: Mapping[str, frozenset[str]] = {}
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Judge all variants; in the fork of one of them, go on as if it were the only one."""
+        waiting, running = list(self._names), dict[int, str]()
+        while waiting or running:
+            while waiting and len(running) < (JOBS if self._items else 1):
+                name = waiting.pop(0)
+                child = os.fork()
+                if not child:
+                    return self._become(roster.VARIANTS[name], session)
+                running[child] = name
+            self._reap(running)
+        session.items.clear()
+        session.config.option.collectonly = True
+        return None
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Keep what the reference came by."""
+        if self._footprints is not None:
+            text = json.dumps(self._footprints.found())
+            (self._folder / FOOTPRINTS).write_text(text, encoding="utf-8")
+
+    def _reap(self, running: dict[int, str]) -> None:
+        child, status, used = os.wait4(-1, 0)
+        name = running.pop(child)
+        if not self._items:
+            found = json.loads((self._folder / FOOTPRINTS).read_text(encoding="utf-8"))
+            self._items = {item: frozenset(places) for item, places in found.items()}
+        self._tell(
+            {
+                "id": name,
+                "status": os.waitstatus_to_exitcode(status),
+                "processor_s": round(used.ru_utime + used.ru_stime, 2),
+            }
+        )
+
+    def _become(self, variant: Variant, session: pytest.Session) -> None:
+        folder = self._folder / variant.id
+        folder.mkdir(parents=True)
+        redirect(folder / "log.txt")
+        gc.disable()
         resource.setrlimit(resource.RLIMIT_CPU, (LIMIT_S, LIMIT_S))
-        log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        status = judge(name, folder)
-    finally:
-        sys.stdout.flush()
-        os._exit(status)
+        manager = session.config.pluginmanager
+        manager.register(Judge(None if EVERYTHING else chapters(variant)))
+        if not self._items:
+            self._footprints = Footprints()
+            manager.register(self._footprints)
+        elif not EVERYTHING:
+            session.items[:] = self._concerned(variant, session.items)
+        conformance: Any = manager.get_plugin(plugin.PLUGIN)
+        run = conformance.run
+        spelling = f"{roster.__name__}:{variant.id}"
+        run.candidate = replace(run.candidate, spelling=spelling, factory=getattr(roster, variant.id))
+        run.options = replace(run.options, report_dir=folder)
+        session.config.option.celeriac_adapter = spelling
+
+    def _concerned(self, variant: Variant, items: Iterable[pytest.Item]) -> list[pytest.Item]:
+        exchanged = places(variant)
+        return [
+            item for item in items if exchanged is None or not exchanged.isdisjoint(self._items[item.nodeid])
+        ]
 
 
-def main(folder: Path, names: Sequence[str]) -> None:
-    """Judge all variants, telling of each as it ends."""
-    waiting, running = list(names), dict[int, tuple[str, float]]()
-    while waiting or running:
-        while waiting and len(running) < JOBS:
-            name = waiting.pop(0)
-            running[start(name, folder / name)] = (name, time.monotonic())
-        child, status = os.wait()
-        name, began = running.pop(child)
-        seconds = round(time.monotonic() - began, 2)
-        said = {"id": name, "status": os.waitstatus_to_exitcode(status), "seconds": seconds}
-        sys.stdout.write(json.dumps(said) + "\n")
-        sys.stdout.flush()
+def areas(item: pytest.Item) -> set[str]:
+    """Answer the prefixes of the chapters that a check belongs to."""
+    subject = subject_of(item)
+    return {name.split("-")[0] for name in subject.requirements} if subject else set()
+
+
+def chapters(variant: Variant) -> frozenset[str] | None:
+    """Answer the prefixes of the chapters that a variant is about, None for all."""
+    if isinstance(variant, Saboteur):
+        names: tuple[str, ...] = (variant.requirement, *variant.also)
+    elif isinstance(variant, Oddity):
+        names = variant.where
+    else:
+        return None
+    return frozenset(name.split("-")[0] for name in names)
+
+
+def redirect(log: Path) -> None:
+    """Let a file have everything that is printed."""
+    sys.stdout.flush()
+    file = os.open(log, os.O_WRONLY | os.O_CREAT)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.close(file)
+
+
+def main(folder: Path, names: Sequence[str]) -> int:
+    """Judge all variants, telling of each as it ends; in the fork of one, answer what pytest answers."""
+    told = os.fdopen(os.dup(1), "w")
+
+    def tell(what: Mapping[str, Any]) -> None:
+        told.write(json.dumps(what) + "\n")
+        told.flush()
+
+    redirect(folder / "log.txt")
+    command = [*PYTEST, f"--adapter={roster.__name__}:reference", f"--report-dir={folder / 'none'}"]
+    status = int(pytest.main(command, plugins=[Forks(folder, names, tell)]))
+    sys.stdout.flush()
+    return 0 if status == pytest.ExitCode.NO_TESTS_COLLECTED else status
 
 
 if __name__ == "__main__":
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    load()
-    main(Path(sys.argv[1]), sys.argv[2:])
+    os._exit(main(Path(sys.argv[1]), sys.argv[2:]))

@@ -22,9 +22,7 @@ EVIDENCE = {"adapter_raises": "the driver is broken", "adapter_talks_nonsense": 
 def test_broken_adapter_is_an_error(matrix: Any, baseline: Any, variant: Variant) -> None:
     """Some requirements get an error in place of their verdict, none gets another one, and the run exits with 3."""
     outcome = matrix[variant]
-    changed = {
-        name: verdict for name, verdict in outcome.verdicts.items() if verdict != baseline.verdicts[name]
-    }
+    changed = outcome.changed(baseline)
     assert outcome.status == BROKE
     assert len(changed) > 20
     assert set(changed.values()) == {"error"}

@@ -1,0 +1,178 @@
+"""The kill matrix: what the suite says of every variant, and how a reader sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from celeriac.conformance.outcome import worst
+from tests.saboteurs.variants import Oddity, Saboteur, Variant
+
+__all__ = ["Matrix", "Outcome"]
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: Seconds without any news after which the runner is given up.
+PATIENCE_S = 300.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the suite says of a variant.
+
+    Attributes:
+        variant: the variant.
+        status: the exit status of its run.
+        processor_s: the seconds of processor time that the run took.
+        folder: its report.
+    """
+
+    variant: Variant
+    status: int
+    processor_s: float
+    folder: Path
+
+    @cached_property
+    def requirements(self) -> Mapping[str, Any]:
+        """Answer the results of all requirements, as they stand in the report."""
+        results = self.folder / "results.json"
+        assert results.is_file(), f"{self.variant.id}: the run left no report; see {self.folder / 'log.txt'}"
+        found: Mapping[str, Any] = json.loads(results.read_text(encoding="utf-8"))["requirements"]
+        return found
+
+    @property
+    def log(self) -> str:
+        """Answer what the run printed."""
+        return (self.folder / "log.txt").read_text(encoding="utf-8")
+
+    @cached_property
+    def verdicts(self) -> Mapping[str, Mapping[str, str]]:
+        """Answer requirement -> check -> verdict."""
+        return {
+            name: {check["id"]: check["verdict"] for check in result["checks"]}
+            for name, result in self.requirements.items()
+        }
+
+    @property
+    def checks(self) -> set[str]:
+        """Answer the checks that the variant was judged by."""
+        return {check for verdicts in self.verdicts.values() for check in verdicts}
+
+    def changed(self, baseline: Outcome) -> dict[str, str]:
+        """Answer the verdicts of the requirements that get another one than from the same checks in ``baseline``."""
+        both = ((name, verdicts, baseline.verdicts[name]) for name, verdicts in self.verdicts.items())
+        return {
+            name: worst(found.values())
+            for name, found, before in both
+            if worst(found.values()) != worst(before[check] for check in found)
+        }
+
+    def caught_by(self, requirement: str) -> list[str]:
+        """Answer the checks that failed a requirement."""
+        found = self.verdicts[requirement]
+        return [check.partition("::")[2] for check, verdict in found.items() if verdict == "fail"]
+
+
+class Matrix:
+    """The outcomes of variants, which a process of its own works out.
+
+    Args:
+        variants: what to judge, the reference first.
+        folder: where the reports go.
+    """
+
+    def __init__(self, variants: Sequence[Variant], folder: Path) -> None:
+        self.outcomes: dict[str, Outcome] = {}
+        self.began = self.ended = time.monotonic()
+        self._variants = {variant.id: variant for variant in variants}
+        self._folder = folder
+        self._lines: queue.Queue[str] = queue.Queue()
+        self._errors = (folder / "errors.txt").open("w+")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.saboteurs.runner", str(folder), *self._variants],
+            cwd=ROOT,
+            env={**os.environ, "PYTEST_ADDOPTS": ""},
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            start_new_session=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __getitem__(self, variant: Variant) -> Outcome:
+        """Answer the outcome of a variant, waiting for it."""
+        while variant.id not in self.outcomes:
+            line = self._lines.get(timeout=PATIENCE_S)
+            assert line, f"the runner ended without a word on {variant.id}: {self._complaint()}"
+            said = json.loads(line)
+            name = said["id"]
+            self.outcomes[name] = Outcome(
+                self._variants[name], said["status"], said["processor_s"], self._folder / name
+            )
+            self.ended = time.monotonic()
+        return self.outcomes[variant.id]
+
+    def close(self) -> None:
+        """End the runner, and the runs that it still has."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._reader.join()
+        self._errors.close()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
+            for line in lines:
+                self._lines.put(line)
+        self._lines.put("")
+
+    def _complaint(self) -> str:
+        self._errors.seek(0)
+        log = self._folder / "log.txt"
+        return self._errors.read()[-2000:] + (log.read_text()[-2000:] if log.is_file() else "")
+
+    # -- what a reader gets ---------------------------------------------------------------------------
+
+    def rows(self) -> Iterator[str]:
+        """Answer the lines of the kill matrix: requirement, saboteur, the checks that failed it; then the sums."""
+        outcomes = sorted(self.outcomes.values(), key=lambda one: getattr(one.variant, "requirement", ""))
+        yield from map(_row, outcomes)
+        yield ""
+        yield self._sums()
+
+    def _sums(self) -> str:
+        outcomes = self.outcomes.values()
+        saboteurs = [_is_caught(one) for one in outcomes if isinstance(one.variant, Saboteur)]
+        oddities = [one.status == 0 for one in outcomes if isinstance(one.variant, Oddity)]
+        checks = sum(len(one.checks) for one in outcomes)
+        processor_s = sum(one.processor_s for one in outcomes)
+        return (
+            f"{sum(saboteurs)} of {len(saboteurs)} saboteurs caught, {sum(oddities)} of {len(oddities)} oddities "
+            f"green, by {checks} checks in {self.ended - self.began:.0f} s ({processor_s:.0f} s of processor time)"
+        )
+
+
+def _is_caught(outcome: Outcome) -> bool:
+    assert isinstance(outcome.variant, Saboteur)
+    return bool(outcome.caught_by(outcome.variant.requirement))
+
+
+def _row(outcome: Outcome) -> str:
+    variant = outcome.variant
+    if not isinstance(variant, Saboteur):
+        return f"{'':8} {variant.id:36} {'green' if outcome.status == 0 else f'exit {outcome.status}'}"
+    caught = ", ".join(outcome.caught_by(variant.requirement)) or "NOT CAUGHT"
+    return f"{variant.requirement:8} {variant.id:36} {caught}"
