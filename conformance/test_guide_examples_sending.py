@@ -9,9 +9,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from celeriac.conformance import oracles
-from celeriac.conformance.adapter import ErrorClass, Ok, Raised
+from celeriac.conformance.adapter import ErrorClass, Ok, Raised, Signature
 from celeriac.conformance.checks import check
-from celeriac.conformance.examples import LIFE, example, play, require_end, with_worker
+from celeriac.conformance.examples import (
+    LIFE,
+    Run,
+    example,
+    executed,
+    play,
+    require_done,
+    require_end,
+    require_message,
+    value_of,
+    with_worker,
+)
 from celeriac.conformance.precedence import label_of
 from celeriac.conformance.verdicts import NotApplicable
 from celeriac.spec import vectors
@@ -229,3 +240,85 @@ def require_refusals(world: World, requirement: str, option: str, names: Sequenc
     for name in lacking:
         world.begin()
         world.require_refusal(requirement, **{option: name})
+
+
+# -- Connections
+
+#: The numbers of the guide, and their sums.
+NUMBERS, SUMS = [(2, 2), (4, 4), (8, 8), (16, 16)], [4, 8, 16, 32]
+
+
+@check("LNK-036", "LNK-039", "LNK-040", *LIFE)
+@example("connections", 2)
+def test_group_of_four_sums(world: World) -> None:
+    """Calling Tasks, Connections, block 2: four sums called as a group are answered with 4, 8, 16 and 32."""
+    with_worker(world)
+    group = world.compose("group", *(Signature("celeriac.add", pair) for pair in NUMBERS))
+    answer = world.get(group)
+    sent = [record.task_id for record in world.history.of("published") if "task" in record.headers]
+    judgement = oracles.equal([called.id for called in group.calls], sent, "the tasks that were called")
+    world.judge("LNK-036", judgement)
+    for called, pair, total in zip(group.calls, NUMBERS, SUMS, strict=True):
+        require_done(world, Run("celeriac.add", pair, {}, {}, called, answer), total)
+    values = value_of(answer)
+    gaps = isinstance(values, list) and (len(values) < len(SUMS) or None in values)
+    world.require("LNK-040", not gaps, "a value for each task of the group", f"{values!r}")
+    world.judge("LNK-039", oracles.equal(SUMS, values, "the value of the group"))
+
+
+# -- Routing
+
+
+def high(world: World) -> str:
+    """Answer the guide's queue ``priority.high``, of this scenario."""
+    return f"{world.queue}.priority.high"
+
+
+@check("ROU-001", *LIFE)
+@example("routing-options", 1)
+def test_queue_is_named_in_the_call(world: World) -> None:
+    """Calling Tasks, Routing options, block 1: a call names a queue, and whoever serves that queue executes it."""
+    world.begin()
+    world.worker(queues=(high(world),))
+    run = play(world, "celeriac.echo", (), queue=high(world))
+    require_queue(world, "ROU-001", run.called, high(world))
+    require_end(world, run, [[], {}])
+
+
+@check("ROU-004", "ROU-001", "ROU-002", *LIFE)
+@example("routing-options", 2)
+def test_worker_serves_two_queues(world: World) -> None:
+    """Calling Tasks, Routing options, block 2: a worker of the default queue and of priority.high serves both."""
+    world.begin()
+    world.worker(queues=(world.queue, high(world)))
+    usual, urgent = play(world), play(world, queue=high(world))
+    require_queue(world, "ROU-002", usual.called, world.queue)
+    require_queue(world, "ROU-001", urgent.called, high(world))
+    for run in (usual, urgent):
+        started = world.history.first("started", task_id=run.called.id)
+        world.require("ROU-004", started is not None, "an execution of the messages of both queues", "none")
+        require_end(world, run, 4)
+
+
+def require_queue(world: World, requirement: str, called: Called, queue: str) -> None:
+    """Require that a call's message reaches this queue, in which a worker finds it."""
+    record = world.published(called)
+    delivery = world.wait("delivered", task_id=called.id)
+    seen = record.queue or record.routing_key if delivery is None else delivery.queue
+    world.judge(requirement, oracles.equal(queue, seen, "the queue of the message", record))
+
+
+# -- Results
+
+
+@check("RES-003", *LIFE)
+@example("results-options", 1)
+def test_result_is_ignored_or_not(world: World) -> None:
+    """Calling Tasks, Results options, block 1: 1 + 2 is nothing when the result is ignored, and 3 when it is not."""
+    with_worker(world)
+    ignored = play(world, args=(1, 2), ignore_result=True)
+    seen = value_of(ignored.answer)
+    world.judge("RES-003", oracles.equal(None, seen, "the answered result of the ignored call"))
+    require_message(world, ignored)
+    executed(world, ignored.called.id, (1, 2), {})
+    require_end(world, play(world, args=(1, 2), ignore_result=False), 3)
