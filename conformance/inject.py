@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 import kombu
@@ -28,6 +28,12 @@ class Injector(Protocol):
     def declare(self, queue: str, max_priority: int | None) -> None:
         """Make sure that another queue is there, with priorities up to ``max_priority`` if that is given."""
 
+    def waiting(self) -> Mapping[str, Collection[str]]:
+        """Answer the ids of the tasks that wait in each queue that was opened or declared here.
+
+        Over AMQP nobody can look without taking: their messages are gone afterwards.
+        """
+
     def send(self, message: WireMessage, queue: str) -> None:
         """Put a message into the queue."""
 
@@ -38,7 +44,7 @@ class Injector(Protocol):
         """Remove the queues and disconnect; a broker that is gone is not an error.
 
         Args:
-            also: names of queues that others have declared in this scenario.
+            also: names of queues and exchanges that others have declared in this scenario.
         """
 
 
@@ -64,6 +70,15 @@ class AmqpInjector:
         arguments = {} if max_priority is None else {"x-max-priority": max_priority}
         self._channel.queue_declare(queue, durable=True, auto_delete=False, arguments=arguments)
 
+    def waiting(self) -> Mapping[str, Collection[str]]:
+        """Take everything out of every queue."""
+        return {queue: list(self._taken(queue)) for queue in sorted(self._queues)}
+
+    def _taken(self, queue: str) -> Iterator[str]:
+        while (message := self._channel.basic_get(queue, no_ack=True)) is not None:
+            headers = message.properties.get("application_headers") or {}
+            yield str(headers.get("id"))
+
     def send(self, message: WireMessage, queue: str) -> None:
         """Publish to the default exchange, with the queue's name as routing key."""
         properties: dict[str, Any] = dict(message.properties)
@@ -81,10 +96,11 @@ class AmqpInjector:
         self.send(reply_message(record), reply_to)
 
     def close(self, also: Iterable[str] = ()) -> None:
-        """Delete the queues and disconnect."""
+        """Delete the queues, the exchanges of these names, and disconnect."""
         try:
-            for queue in sorted({*self._queues, *also}):
-                self._channel.queue_delete(queue)
+            for name in sorted({*self._queues, *also}):
+                self._channel.queue_delete(name)
+                self._channel.exchange_delete(name)
             self._connection.release()
         except (*self._connection.connection_errors, *self._connection.channel_errors, OSError):
             self._connection.collect()
@@ -99,15 +115,25 @@ class RedisInjector:
 
     def __init__(self, url: str) -> None:
         self._client: Any = redis.Redis.from_url(url)
-        self._queue = ""
+        self._queues: set[str] = set()
 
     def open(self, queue: str) -> None:
         """Make sure the server answers; lists need no declaration."""
-        self._queue = queue
+        self._queues.add(queue)
         self._client.ping()
 
     def declare(self, queue: str, max_priority: int | None) -> None:
-        """Do nothing: lists need no declaration, and every queue has priorities."""
+        """Remember the queue: lists need no declaration, and every queue has priorities."""
+        self._queues.add(queue)
+
+    def waiting(self) -> Mapping[str, Collection[str]]:
+        """Look into the lists of every queue."""
+        return {queue: list(self._ids(queue)) for queue in sorted(self._queues)}
+
+    def _ids(self, queue: str) -> Iterator[str]:
+        for key in {redis_key(queue, priority) for priority in range(10)}:
+            for item in self._client.lrange(key, 0, -1):
+                yield str(json.loads(item)["headers"].get("id"))
 
     def send(self, message: WireMessage, queue: str) -> None:
         """Push to the end from which nobody consumes, as producers do."""
@@ -123,8 +149,9 @@ class RedisInjector:
             pipe.execute()
 
     def close(self, also: Iterable[str] = ()) -> None:
-        """Delete the lists of all queues that are named like the scenario's, and disconnect."""
+        """Delete every list whose name begins like one of the queues, and disconnect."""
         with contextlib.suppress(redis.ConnectionError):
-            for key in self._client.scan_iter(match=f"{self._queue}*"):
-                self._client.delete(key)
+            for queue in self._queues:
+                for key in self._client.scan_iter(match=f"{queue}*"):
+                    self._client.delete(key)
         self._client.connection_pool.disconnect()

@@ -11,7 +11,7 @@ import itertools
 import traceback
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -144,6 +144,10 @@ class Stage(ABC):
     def declare(self, queue: str, max_priority: int | None) -> None:
         """Make sure that a queue is there before anybody sends to it."""
         self._injector.declare(queue, max_priority)
+
+    def waiting(self) -> Mapping[str, Collection[str]]:
+        """Answer the ids of the tasks that wait in each queue of the harness's own; over AMQP they are taken out."""
+        return self._injector.waiting()
 
     def store(self, record: Mapping[str, Any], reply_to: str) -> None:
         """Store a result record of the harness's own."""

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from celeriac.conformance import oracles
-from celeriac.conformance.adapter import Ok, Raised
+from celeriac.conformance import oracles, places
+from celeriac.conformance.adapter import Ok, Raised, Signature
 from celeriac.conformance.checks import check
-from celeriac.conformance.decoding import body_of
+from celeriac.conformance.decoding import body_of, moment
+from celeriac.spec import schema
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from celeriac.conformance.calls import Called
     from celeriac.conformance.history import Record
     from celeriac.conformance.world import World
@@ -48,6 +51,13 @@ def essence(record: Record) -> tuple[Any, ...]:
     headers = {name: value for name, value in record.headers.items() if name not in PERSONAL}
     properties = {name: value for name, value in record.properties.items() if name != "correlation_id"}
     return headers, properties, body_of(record), record.exchange, record.routing_key
+
+
+def effect(record: Record) -> tuple[Any, ...]:
+    """Answer what options do to a message, moments as the presence of one."""
+    moments = {name: record.headers.get(name) is not None for name in ("eta", "expires")}
+    properties = {name: value for name, value in essence(record)[1].items() if name != "expiration"}
+    return moments, record.headers.get("ignore_result"), properties, record.exchange, record.routing_key
 
 
 @check("BAS-001")
@@ -182,3 +192,168 @@ def test_malformed_arguments_are_refused(world: World) -> None:
     world.begin()
     for args, kwargs in (("ab", {}), (5, {}), ({"a": 1}, {}), ((), ["k"]), ((), "k")):
         world.require_refusal("BAS-012", task="celeriac.echo", args=args, kwargs=kwargs)
+
+
+@check("BAS-013")
+def test_countdown_and_expires_count_from_one_moment(world: World) -> None:
+    """What lies between the two headers is exactly the difference of the two options."""
+    world.begin()
+    for countdown, expires in ((60, 120), (1, 3600), (0.25, 90.5), (7200, 86_400)):
+        record = world.published(world.call(countdown=countdown, expires=expires))
+        eta, end = moment(record.headers.get("eta")), moment(record.headers.get("expires"))
+        gap = None if eta is None or end is None else end - eta
+        holds = gap is not None and abs(gap - (expires - countdown)) <= oracles.MILLISECOND
+        expected = f"countdown {countdown}, expires {expires}: {expires - countdown} s from eta to expires"
+        world.require("BAS-013", holds, expected, f"{gap} s", record)
+
+
+#: What the checks of signatures store.
+STORED = Signature("celeriac.echo", (1, 2), {"k": 3, "m": 4}, {"priority": 7, "serializer": "json"})
+
+
+@check("BAS-014", modes=("signature",))
+def test_arguments_of_the_call_come_first(world: World) -> None:
+    """Arguments given to a signature stand in front of its own, be they none, one or several."""
+    world.begin()
+    for args in ((), (9,), (8, [9])):
+        called = world.call(signature=STORED, args=args)
+        record = world.published(called)
+        seen = list(body_of(record)[0])
+        world.judge("BAS-014", oracles.equal([*args, 1, 2], seen, "the positional arguments", record))
+
+
+@check("BAS-015", modes=("signature",))
+def test_keywords_of_the_call_win(world: World) -> None:
+    """A keyword given to a signature replaces the stored one; the others stay."""
+    world.begin()
+    record = world.published(world.call(signature=STORED, args=(), kwargs={"k": 30, "n": 5}))
+    seen = dict(body_of(record)[1])
+    world.judge("BAS-015", oracles.equal({"k": 30, "m": 4, "n": 5}, seen, "the keyword arguments", record))
+
+
+@check("BAS-016", modes=("signature",))
+def test_options_of_the_call_win(world: World) -> None:
+    """An option given to a signature replaces the stored one; the others stay."""
+    world.begin()
+    stored = Signature("celeriac.echo", options={"priority": 7, "ignore_result": True, "countdown": 60})
+    record = world.published(world.call(signature=stored, args=(), priority=2, expires=3600))
+    for name, expected, seen in (
+        ("the priority", 2, record.properties.get("priority")),
+        ("the header ignore_result", True, record.headers.get("ignore_result")),
+        ("whether there is an eta", True, record.headers.get("eta") is not None),
+        ("whether there is an expires", True, record.headers.get("expires") is not None),
+    ):
+        world.judge("BAS-016", oracles.equal(expected, seen, name, record))
+
+
+@check("BAS-017", modes=("signature",))
+def test_immutable_signature_keeps_its_arguments(world: World) -> None:
+    """Arguments given to an immutable signature do not travel."""
+    world.begin()
+    stored = Signature("celeriac.echo", (1, 2), {"k": 3}, immutable=True)
+    record = world.published(world.call(signature=stored, args=(9,), kwargs={"k": 30, "n": 5}))
+    args, kwargs, _ = body_of(record)
+    world.judge("BAS-017", oracles.equal([[1, 2], {"k": 3}], [list(args), kwargs], "the arguments", record))
+
+
+@check("BAS-018", modes=("signature", "delay"))
+def test_delay_of_a_signature(world: World) -> None:
+    """Both forms of calling a signature publish the same message, ids and stamps apart."""
+    world.begin()
+    for args, kwargs in (((), {}), ((9,), {}), ((8, 9), {"k": 30, "countdown": 5})):
+        long = world.published(world.call(signature=STORED, args=args, kwargs=kwargs))
+        short = world.published(world.call(signature=STORED, args=args, kwargs=kwargs, mode="delay"))
+        world.judge(
+            "BAS-018", oracles.equal(essence(long), essence(short), "the message of delay", long, short)
+        )
+
+
+#: Option -> what stands in for it, and where that shows.
+FALLBACKS: Mapping[str, tuple[Any, Callable[[Record], Any]]] = {
+    "priority": (6, lambda record: record.properties.get("priority")),
+    "ignore_result": (True, lambda record: record.headers.get("ignore_result")),
+    "expires": (3600, lambda record: record.headers.get("expires") is not None),
+}
+
+
+@check("BAS-019")
+def test_null_is_not_given(world: World) -> None:
+    """Null for any option makes the message that the call without it makes."""
+    world.begin()
+    plain = world.published(world.call())
+    for name in sorted(set(schema("execution-options")["properties"]) - {"publisher"}):
+        null: dict[str, Any] = {name: None}
+        record = world.published(world.call(**null))
+        judgement = oracles.equal(essence(plain), essence(record), f"the message with {name}=null", record)
+        world.judge("BAS-019", judgement)
+
+
+@check("BAS-019", features=("task_attributes",))
+def test_null_leaves_the_attribute_to_decide(world: World) -> None:
+    """Null for an option does not hide the attribute of the task, nor its route."""
+    for name, (value, seen) in FALLBACKS.items():
+        world.begin(task_attributes={"celeriac.add": {name: value}})
+        expected = seen(world.published(world.call()))
+        null: dict[str, Any] = {name: None}
+        record = world.published(world.call(**null))
+        judgement = oracles.equal(
+            expected, seen(record), f"with {name}=null, what the attribute says", record
+        )
+        world.judge("BAS-019", judgement)
+    places.judge_rows(world, "BAS-019")
+
+
+@check("BAS-020", modes=("direct", "signature"))
+def test_direct_call_of_a_signature_runs_here(world: World) -> None:
+    """A signature that is applied answers the function's value, and nothing is published."""
+    world.begin()
+    called = world.call(
+        signature=Signature("celeriac.echo", (2,), {"k": 3}), args=(1,), kwargs={"n": 4}, mode="direct"
+    )
+    answer = called.answer
+    holds = isinstance(answer, Ok) and answer.value == {"value": [[1, 2], {"k": 3, "n": 4}]}
+    world.require("BAS-020", holds, "the value [[1, 2], {'k': 3, 'n': 4}]", f"{answer}")
+    published = world.history.of("published")
+    world.require("BAS-020", not published, "no message", f"{len(published)} messages", *published)
+
+
+@check("BAS-021", modes=("direct",))
+def test_direct_call_encodes_nothing(world: World) -> None:
+    """Tuples, sets, bytes and keys that are numbers come back as they were."""
+    world.begin()
+    value = [(1, 2), {3, 4}, b"\x00\xff", {5: "five"}]
+    answer = world.call("celeriac.echo", value, {"k": (6,)}, mode="direct").answer
+    seen = answer.value["value"] if isinstance(answer, Ok) else answer
+    world.judge("BAS-021", oracles.equal([value, {"k": (6,)}], seen, "what the function was given"))
+
+
+@check("BAS-022", modes=("send_task",))
+def test_send_task_takes_the_same_options(world: World) -> None:
+    """With the same options both forms publish the same message, ids and stamps apart."""
+    world.begin()
+    for options in (
+        {"priority": 4, "ignore_result": True, "queue": world.queue},
+        {"countdown": 60, "expires": 3600, "ignore_result": False},
+        {"serializer": "json", "ignore_result": True, "retry": True},
+    ):
+        long = world.published(world.call("celeriac.echo", (1,), {"k": 2}, **options))
+        named = world.published(world.call("celeriac.echo", (1,), {"k": 2}, mode="send_task", **options))
+        judgement = oracles.equal(effect(long), effect(named), f"the effect of {options}", long, named)
+        world.judge("BAS-022", judgement)
+
+
+@check("BAS-023", modes=("send_task",))
+def test_send_task_does_not_check_arguments(world: World) -> None:
+    """Arguments that the function of that name could not take are published."""
+    world.begin()
+    for args, kwargs in (((), {}), ((1, 2, 3), {}), ((), {"z": 1})):
+        called = world.call("celeriac.add", args, kwargs, mode="send_task")
+        require_message(world, "BAS-023", called, "celeriac.add", args, kwargs)
+
+
+@check("BAS-024")
+def test_arguments_are_checked(world: World) -> None:
+    """Too few and too many arguments, and a keyword that the function has not, raise."""
+    world.begin()
+    for args, kwargs in (((), {}), ((1, 2, 3), {}), ((1, 2), {"z": 1}), ((1, 2), {"x": 1})):
+        world.require_refusal("BAS-024", task="celeriac.add", args=args, kwargs=kwargs)

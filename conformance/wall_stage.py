@@ -89,8 +89,8 @@ class WallStage(Stage):
         while self._timers:
             self._timers.pop().cancel()
         self.request("end")
-        declared = (record.name for record in self.history.of("declared", entity="queue"))
-        self._injector.close(name for name in declared if name.startswith(self.scenario.queue))
+        declared = (str(record.name) for record in self.history.of("declared"))
+        self._injector.close(name for name in declared if name.startswith((self.scenario.queue, "celeriac.")))
         if self._tap not in self._taps.values():
             self._tap.close()
         else:

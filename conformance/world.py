@@ -169,7 +169,7 @@ class World(Calling):
             kwargs: JSON values.
             eta: seconds from now, may be negative.
             expires: seconds from now, may be negative.
-            queue: see ``declare``.
+            queue: see ``places.declare``.
             fields: further arguments of ``messages.task_message``.
         """
         now = self.now()
@@ -205,18 +205,6 @@ class World(Calling):
         """Send any message, lawful or not, to the scenario's queue, or to another one that is there."""
         self._require_scenario()
         self.stage.inject(message, queue or self.queue)
-
-    def declare(self, suffix: str, max_priority: int | None = None) -> str:
-        """Make sure that there is another queue, named like the scenario's with a suffix; answer its name.
-
-        Args:
-            suffix: what follows the scenario's queue and a dot.
-            max_priority: the highest priority that it tells apart, where queues have such a thing.
-        """
-        self._require_scenario()
-        name = f"{self.queue}.{suffix}"
-        self.stage.declare(name, max_priority)
-        return name
 
     def worker(self, queues: Sequence[str] | None = None, **settings: Any) -> str:
         """Start a worker on the scenario's queue, wait until it consumes, answer its name.
@@ -258,13 +246,22 @@ class World(Calling):
             )
         )
 
-    def store(self, called: Called, status: str, result: Any, **members: Any) -> None:
+    def store(
+        self, called: Called, status: str, result: Any, *, awaited_by: Called | None = None, **members: Any
+    ) -> None:
         """Store a state of a called task in a worker's place; ``members`` are further ones of the record.
+
+        Args:
+            called: the task.
+            status: its state.
+            result: its value, or its error as data.
+            awaited_by: the call whose message says where the result is awaited, when the task has none itself.
+            members: further members of the record.
 
         Raises:
             Violation: no message of the call appears.
         """
-        reply_to = self.published(called).properties.get("reply_to")
+        reply_to = self.published(awaited_by or called).properties.get("reply_to")
         self.stage.store(result_record(called.id, status, result, **members), str(reply_to))
 
     def state(self, called: Called) -> Ok | Raised:

@@ -162,7 +162,7 @@ class App:
         if check:
             self.task_named(name).check_arguments(positional, named)
         given = check_options(options)
-        resolved = self._resolve(name, given)
+        resolved = self._resolve(name, given, positional, named)
         message = self._message(name, positional, named, resolved)
         route = resolve(self.queues, *(resolved.get(key) for key in ("queue", "exchange", "routing_key")))
         self._publish(message, route, self._policy(resolved), resolved)
@@ -202,10 +202,15 @@ class App:
         keep_errors = choose((attribute, self.conf.task_store_errors_even_if_ignored))
         return not (keep_errors and state == "FAILURE")
 
-    def _resolve(self, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer the options with every fallback filled in: option, attribute, route, setting, default."""
+    def _resolve(
+        self, name: str, given: Mapping[str, Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Answer the options with every fallback filled in: option, attribute, route, setting, default.
+
+        The order is that of ROU-016 and ROU-017, ADV-011 to ADV-013, and BAS-019: null is not given.
+        """
         task = self.tasks.get(name)
-        route = check_options(configured_route(self.conf.task_routes, name))
+        route = check_options(configured_route(self.conf.task_routes, (name, args, kwargs, given)))
         resolved = dict(given)
         for option, (attribute, setting) in FALLBACKS.items():
             candidates = (
@@ -259,17 +264,17 @@ _DEFAULTS: Mapping[str, Any] = {
 }
 
 
-def _arguments(args: Any, kwargs: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
-    positional = args or ()
-    named = kwargs or {}
-    if not isinstance(positional, list | tuple):
-        raise TypeError(f"task args must be a list or tuple, got {type(args).__name__}")
 def _ids(signatures: Any) -> list[str]:
     """Answer the ids that the rest of a chain has been given by its caller."""
     steps = (each for each in signatures or () if isinstance(each, Signature))
     return [each.options["task_id"] for each in steps if "task_id" in each.options]
 
 
+def _arguments(args: Any, kwargs: Any) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    positional = args or ()
+    named = kwargs or {}
+    if not isinstance(positional, list | tuple):
+        raise TypeError(f"task args must be a list or tuple, got {type(args).__name__}")
     if not isinstance(named, Mapping):
         raise TypeError(f"task keyword arguments must be a mapping, got {type(kwargs).__name__}")
     return positional, named

@@ -16,6 +16,12 @@ from celeriac.reference.suggest import unknown
 __all__ = ["QueueTable", "Route", "configured_route", "resolve"]
 
 
+#: What a function among the routers is called with: name of the task, arguments, keyword arguments, options.
+Call = tuple[str, Any, Any, Mapping[str, Any]]
+
+Router = Mapping[str, Any] | Callable[..., Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """What to declare and where to publish.
@@ -91,21 +97,28 @@ def resolve(
     return Route(target, target.exchange.name, routing_key or target.routing_key)
 
 
-def configured_route(routes: Any, task: str) -> Mapping[str, Any]:
-    """Answer what the setting ``task_routes`` says of a task: exact name first, then patterns in order."""
-    for table in routes if isinstance(routes, list | tuple) else [routes] if routes else []:
-        found = _lookup(table, task)
+def configured_route(routes: Any, call: Call) -> Mapping[str, Any]:
+    """Answer what the setting ``task_routes`` says of a call, nothing if it says nothing.
+
+    The first router that has a route decides (ROU-013).  In a mapping a whole name is looked for before patterns
+    (ROU-011, ROU-012); a function is asked (ROU-014).
+    """
+    for router in routes if isinstance(routes, list | tuple) else [routes] if routes else []:
+        found = _lookup(router, call)
         if found:
-            return {"queue": found} if isinstance(found, str) else dict(found)
+            return {"queue": found} if isinstance(found, str | Queue) else dict(found)
     return {}
 
 
-def _lookup(table: Mapping[str, Any] | Callable[[str], Any], task: str) -> Any:
+def _lookup(table: Router, call: Call) -> Any:
     if callable(table):
-        return table(task)
+        return table(*call)
+    task = call[0]
     if task in table:
         return table[task]
-    return next((value for pattern, value in table.items() if fnmatchcase(task, pattern)), None)
+    return next(
+        (route for pattern, route in table.items() if "*" in pattern and fnmatchcase(task, pattern)), None
+    )
 
 
 def _entities(queues: Any) -> Iterable[Queue]:

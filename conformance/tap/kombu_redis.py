@@ -11,7 +11,8 @@
 ``PUBLISH celery-task-meta-ID map``  announced
 ===================================  ==========================================================
 
-A queue of priority step 3 is the list ``queue``, two separator bytes, ``3``; the step is recorded as ``bucket``.
+A queue of priority step 3 is the list ``queue``, two separator bytes, ``3``; the step is recorded as ``bucket``,
+and the name of the list, as it stands, as ``key``.
 """
 
 from __future__ import annotations
@@ -203,7 +204,7 @@ class KombuOnRedis:
                 self._ledger.settle(envelope.tag)
                 self._emit("requeued", task_id=envelope.task_id, queue=queue)
             else:
-                self._emit("published", queue=queue, bucket=bucket, **envelope.fields())
+                self._emit("published", queue=queue, bucket=bucket, key=command.args[0], **envelope.fields())
 
     def _spread(self, command: Command) -> None:
         _, is_result, task_id = command.text(0).partition(RESULT)
@@ -211,7 +212,7 @@ class KombuOnRedis:
             record = as_result(command.args[-1]) or {}
             self._emit("announced", task_id=task_id, state=record.get("status"), record=record)
         elif command.text(0).startswith("/") and (envelope := Envelope.read(command.args[-1])) is not None:
-            self._emit("published", queue=None, bucket=0, **envelope.fields())
+            self._emit("published", queue=None, bucket=0, key=command.args[0], **envelope.fields())
 
     def _deliver(self, key: bytes, item: bytes) -> None:
         envelope = Envelope.read(item)

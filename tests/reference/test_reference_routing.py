@@ -85,14 +85,20 @@ def test_missing_queues_are_refused_when_they_may_not_be_created() -> None:
         ),
         ({"other.*": "x", "feed.*": "glob"}, {"queue": "glob"}),
         ([{"other": "x"}, {"feed.*": "second"}, {"feed.*": "third"}], {"queue": "second"}),
-        ([lambda name: {"queue": name}], {"queue": "feed.import"}),
-        ([lambda name: None, {"feed.import": "after"}], {"queue": "after"}),
+        ([lambda name, *call: {"queue": name}], {"queue": "feed.import"}),
+        ([lambda *call: None, {"feed.import": "after"}], {"queue": "after"}),
+        (
+            lambda name, args, kwargs, options: f"{args[0]}-{kwargs['k']}-{options['priority']}",
+            {"queue": "1-2-3"},
+        ),
+        ({"feed.?mport": "no pattern", "feed.imp*": "pattern"}, {"queue": "pattern"}),
     ],
     ids=str,
 )
 def test_routes_are_looked_up_by_name_then_by_pattern(routes: Any, expected: dict[str, Any]) -> None:
     """Exact names beat patterns within a table, and tables are asked in order."""
-    assert configured_route(routes, "feed.import") == expected
+    call = ("feed.import", (1,), {"k": 2}, {"priority": 3})
+    assert configured_route(routes, call) == expected
 
 
 def test_call_beats_task_beats_route(lab: Any) -> None:

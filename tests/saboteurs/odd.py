@@ -85,8 +85,8 @@ def _takes_its_time(self: Worker, request: Any) -> None:
     _begin(self, request)
 
 
-def _no_priority(self: App, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    resolved = _resolve_options(self, name, given)
+def _no_priority(self: App, name: str, given: Mapping[str, Any], *call: Any) -> dict[str, Any]:
+    resolved = _resolve_options(self, name, given, *call)
     return resolved if "priority" in given else {**resolved, "priority": None}
 
 

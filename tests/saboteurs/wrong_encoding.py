@@ -40,16 +40,16 @@ _admit = intake.admit
 def setting_first(option: str) -> Change:
     """Answer the exchange that lets a setting win over the attribute of the task."""
 
-    def resolve(self: App, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        resolved = _app_resolve(self, name, given)
+    def resolve(self: App, name: str, given: Mapping[str, Any], *call: Any) -> dict[str, Any]:
+        resolved = _app_resolve(self, name, given, *call)
         setting = self.conf._given.get(f"task_{option}")
         return {**resolved, option: setting} if setting and given.get(option) is None else resolved
 
     return mock.patch.object(App, "_resolve", resolve)
 
 
-def _pickle_from_outside(self: App, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    resolved = _app_resolve(self, name, given)
+def _pickle_from_outside(self: App, name: str, given: Mapping[str, Any], *call: Any) -> dict[str, Any]:
+    resolved = _app_resolve(self, name, given, *call)
     task = self.tasks.get(name)
     somebody = given.get("serializer") or self.conf._given.get("task_serializer")
     somebody = somebody or (task is not None and task.attributes.serializer) or current_worker_context()

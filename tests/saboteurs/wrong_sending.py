@@ -83,8 +83,8 @@ def _retried_anyway(_: App, given: dict[str, Any]) -> Mapping[str, Any]:
     return without(given, "retry") if given.get("retry") is False else given
 
 
-def _both_must_agree(self: App, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    resolved = _app_resolve(self, name, given)
+def _both_must_agree(self: App, name: str, given: Mapping[str, Any], *call: Any) -> dict[str, Any]:
+    resolved = _app_resolve(self, name, given, *call)
     return {**resolved, "retry": resolved["retry"] and self.conf.task_publish_retry}
 
 

@@ -19,6 +19,16 @@ SIGNATURE: dict[str, Any] = {
     "subtask_type": None,
     "immutable": False,
 }
+KEY = {
+    "requirements": ["ADV-004"],
+    "queue": "q",
+    "priority": 0,
+    "steps": [0],
+    "sep": "-",
+    "key": "q",
+    "key_hex": "71",
+}
+ROUTE = {"name": "n", "requirements": ["ROU-001"], "expected": [{"queue": "default"}]}
 BASE = spec.vectors("messages")["base"]
 HEADERS = BASE["headers"]
 EMBED = {"callbacks": [SIGNATURE], "errbacks": None, "chain": None, "chord": None}
@@ -223,6 +233,14 @@ BAD: dict[str, list[Any]] = {
     "vectors-results": [
         {"about": "x", "cases": [{"name": "n", "requirements": ["RES-026"], "record": RESULT}]},
         {"about": "x", "cases": [{"name": "n", "requirements": ["RES-026"], "record": {}, "outcome": {"value": 4}}]},
+    ],
+    "vectors-redis-priority-keys": [
+        {"about": "x", "cases": [{**KEY, "priority": 256}]},
+        {"about": "x", "cases": [{**KEY, "key_hex": "7"}]},
+    ],
+    "vectors-routing-precedence": [
+        {"about": "x", "cases": [{**ROUTE, "option": {}}]},
+        {"about": "x", "cases": [{**ROUTE, "expected": []}]},
     ],
     "vectors-codec-labels": [{"about": "x", "value": [], "cases": [{"kind": "serializer", "name": "json"}]}],
 }  # fmt: skip

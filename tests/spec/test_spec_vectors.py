@@ -230,10 +230,9 @@ def test_every_malformed_kind_has_a_sample() -> None:
     """Each requirement on malformed messages that can be observed is met by a sample."""
     named = {identity for case in MESSAGES["cases"] for identity in case["requirements"]}
     chapter = next(chapter for chapter in spec.load().chapters if chapter.slug == "task-message")
-    start = chapter.requirements.index(spec.load().requirements["MSG-025"])
-    wanted = {
-        r.id for r in chapter.requirements[start:] if not r.excluded and "next well-formed" not in r.sentence
-    }
+    ids = [r.id for r in chapter.requirements]
+    malformed = chapter.requirements[ids.index("MSG-025") : ids.index("MSG-032")]
+    wanted = {r.id for r in malformed if not r.excluded}
     assert wanted <= named
 
 
@@ -267,3 +266,34 @@ def test_results_of_every_outcome_are_sampled() -> None:
     assert {kind: outcomes.count(kind) >= 3 for kind in outcomes} == dict.fromkeys(
         ("value", "error", "waiting"), True
     )
+
+
+# -- routing and priorities
+
+ROUTING = spec.vectors("routing-precedence")["cases"]
+
+
+def test_the_queue_takes_every_combination() -> None:
+    """Option and attribute are missing, null or given, and the route is missing or given: eighteen rows."""
+    said = [tuple(_said(case, source) for source in ("option", "attribute", "route")) for case in ROUTING]
+    rows = list(itertools.product((UNSET, None, "a"), (UNSET, None, "b"), (UNSET, "c")))
+    assert set(rows) <= set(said)
+    assert len(ROUTING) == len({case["name"] for case in ROUTING}) > len(rows)
+
+
+def _said(case: dict[str, Any], source: str) -> Any:
+    said = case.get(source, UNSET)
+    if isinstance(said, dict):
+        return said["queue"] if set(said) == {"queue"} else said.get("exchange", said.get("routing_key"))
+    return said
+
+
+def test_every_priority_step_is_met() -> None:
+    """The default lists are met at their first and their last priority, and so are other steps and separators."""
+    cases = spec.vectors("redis-priority-keys")["cases"]
+    default = [
+        case["priority"] for case in cases if (case["steps"], case["sep"]) == ([0, 3, 6, 9], "\x06\x16")
+    ]
+    assert {None, 0, 2, 3, 5, 6, 8, 9, 255} <= set(default)
+    assert len({case["sep"] for case in cases}) > 1
+    assert len({tuple(case["steps"]) for case in cases}) > 1
