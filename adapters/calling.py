@@ -87,7 +87,8 @@ class Caller:
         return _answer(lambda: self._result(task_id).state, RESULTS)
 
     def _result(self, task_id: str) -> Any:
-        return self._results.get(task_id) or self._app.AsyncResult(task_id)
+        known = self._results.get(task_id)
+        return self._app.AsyncResult(task_id) if known is None else known
 
     def _signature(self, wanted: Signature) -> Any:
         return self._app.signature(
