@@ -13,6 +13,8 @@ implementation.  Every request gets exactly one of four answers:
 
 Probe tasks (``PROBES``) are a fixed set that every adapter registers, so that no code travels.  A probe that
 runs reports itself through ``Adapter.emit``.
+The probe codecs (``probe_codecs.py``) are registered in the same way, where the claim has ``custom_serializer`` and
+``custom_compression``.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from celeriac.conformance import oracles
 from celeriac.conformance.checks import check
 from celeriac.conformance.decoding import body_of
 from celeriac.conformance.precedence import judge_rows, label_of
+from celeriac.conformance.probe_codecs import COMPRESSION, turn
 from celeriac.spec import vectors
 
 if TYPE_CHECKING:
@@ -231,3 +232,26 @@ def test_worker_reads_every_encoding_under_every_compression(world: World) -> No
             started = world.expect("started", task_id=message.task_id)
             read = f"the arguments read from {case['name']} under {scheme}"
             world.judge("CMP-015", oracles.equal([2, 2], list(started.args), read, started))
+
+
+@check("CMP-016")
+def test_registered_scheme_is_used(world: World) -> None:
+    """The name of the probe compression leads to its body and its label."""
+    world.begin()
+    record = world.published(world.call("celeriac.echo", ARGS, compression=COMPRESSION.name))
+    world.judge("CMP-016", oracles.equal(COMPRESSION.label, label(record), "the header", record))
+    body = turn(record.body)
+    holds = ARGS[0].encode() in body
+    world.require("CMP-016", holds, "a body that reads backwards as the arguments", f"{body[:60]!r}", record)
+
+
+@check("CMP-017")
+def test_registered_scheme_is_read(world: World) -> None:
+    """A message compressed by the probe compression reaches the task."""
+    world.begin()
+    world.worker()
+    message = world.message()
+    message = message.with_body(turn(message.body)).with_headers(compression=COMPRESSION.label)
+    world.inject(message)
+    started = world.expect("started", task_id=message.task_id)
+    world.judge("CMP-017", oracles.equal([2, 2], list(started.args), "the arguments", started))

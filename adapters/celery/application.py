@@ -11,6 +11,7 @@ import celery
 from celery.exceptions import Ignore, Reject, Retry
 
 from celeriac.adapters.native import native
+from celeriac.adapters.probe_codecs import register_codecs
 from celeriac.adapters.probes import Native, Reporter, probes
 from celeriac.conformance.adapter import Scenario
 
@@ -47,6 +48,7 @@ def application(
         broker_url: another way to the same broker, for a worker.
         settings: further settings, which win.
     """
+    register_codecs()
     app = celery.Celery(scenario.id, broker=broker_url or scenario.broker_url, backend=scenario.backend_url)
     given = native({**scenario.settings, **(settings or {})})
     app.conf.update({**QUIET, "task_default_queue": scenario.queue, **given})

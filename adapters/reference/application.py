@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from celeriac.adapters.native import native
+from celeriac.adapters.probe_codecs import register_codecs
 from celeriac.adapters.probes import Native, Reporter, probes
 from celeriac.conformance.adapter import Event, Scenario
 from celeriac.reference import App
@@ -27,6 +28,7 @@ def application(
     Raises:
         TypeError: a setting is unknown.
     """
+    register_codecs()
     given = native({"task_default_queue": scenario.queue, **scenario.settings, **(settings or {})})
     return App(scenario.id, broker_url or scenario.broker_url, scenario.backend_url, scenario.clock, **given)
 

@@ -21,6 +21,7 @@ from tests.saboteurs import (
     wrong_results,
     wrong_sending,
     wrong_settling,
+    wrong_values,
     wrong_watching,
 )
 from tests.saboteurs.variants import Oddity, Saboteur, Variant, adapter_of
@@ -42,6 +43,7 @@ SABOTEURS: tuple[Saboteur, ...] = (
     *wrong_brokers.SABOTEURS,
     *wrong_details.SABOTEURS,
     *wrong_settling.SABOTEURS,
+    *wrong_values.SABOTEURS,
 )
 
 ODDITIES: tuple[Oddity, ...] = odd.ODDITIES
