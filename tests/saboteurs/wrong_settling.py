@@ -9,6 +9,7 @@ from unittest import mock
 
 from celeriac.reference import task
 from celeriac.reference.app import App
+from celeriac.reference.context import Context
 from celeriac.reference.message import TaskMessage
 from celeriac.reference.worker import execution, links
 from celeriac.reference.worker.intake import Request
@@ -18,7 +19,6 @@ from tests.saboteurs.variants import Change, Saboteur
 __all__ = ["SABOTEURS"]
 
 _again = task._options_of
-_known = links._known
 _call_errbacks = links.call_errbacks
 
 
@@ -39,12 +39,9 @@ def _attempts_skip(request: Any) -> dict[str, Any]:
     return {**_again(request), "retries": 2 * request.retries + 1}
 
 
-def _errbacks_always_told(app: App, *failure: Any) -> None:
-    def known(*signature: Any) -> Any:
-        return replace(_known(*signature), immutable=False)
-
-    with mock.patch.object(links, "_known", known):
-        _call_errbacks(app, *failure)
+def _errbacks_always_told(app: App, context: Context, *failure: Any) -> None:
+    told = tuple({**errback, "immutable": False} for errback in context.errbacks)
+    _call_errbacks(app, replace(context, errbacks=told), *failure)
 
 
 def _compressed_is_json(message: Any) -> str:
