@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Literal
 
+from celeriac.adapters.fork_server import ForkServer, ForkServerError
 from celeriac.adapters.worker_process import WorkerProcess
-from celeriac.conformance.adapter import Answer, Broken, Event, Scenario, WorkerSpec
+from celeriac.conformance.adapter import Answer, Broken, Event, Raised, Scenario, WorkerSpec
 
 __all__ = ["WorkerPool", "unknown_worker"]
 
@@ -18,18 +19,18 @@ class WorkerPool:
     """Starts and stops workers by name.
 
     Args:
-        command: answers the program that is such a worker; it takes ``celeriac.adapters.worker_child.orders``.
+        server: forks their processes.
         scenario: the scenario that the workers belong to.
         emit: gets their events.
     """
 
     def __init__(
         self,
-        command: Callable[[WorkerSpec], Sequence[str]],
+        server: ForkServer,
         scenario: Scenario,
         emit: Callable[[Event], None],
     ) -> None:
-        self._command = command
+        self._server = server
         self._scenario = scenario
         self._emit = emit
         self._workers: dict[str, WorkerProcess] = {}
@@ -38,7 +39,11 @@ class WorkerPool:
         """Start a worker and answer once it consumes."""
         if spec.name in self._workers:
             return Broken(f"a worker named {spec.name!r} is already there")
-        worker = WorkerProcess(self._command(spec), self._scenario, spec, self._emit)
+        try:
+            process = self._server.fork()
+        except ForkServerError as error:
+            return Raised("other", "worker", str(error), "none")
+        worker = WorkerProcess(process, self._scenario, spec, self._emit)
         self._workers[spec.name] = worker
         return worker.wait_ready(_START)
 

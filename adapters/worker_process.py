@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import IO, Literal
 
+from celeriac.adapters.fork_server import Forked
 from celeriac.conformance import envelopes
 from celeriac.conformance.adapter import Answer, Broken, Event, Ok, Raised, Scenario, WorkerSpec
 
@@ -20,6 +18,7 @@ __all__ = ["WorkerProcess"]
 _SIGNALS: Mapping[str, signal.Signals] = {
     "warm": signal.SIGTERM,
     "cold": signal.SIGQUIT,
+    "kill": signal.SIGKILL,
 }
 
 _TAIL = 16 * 1024  # bytes of standard error that are kept
@@ -27,24 +26,22 @@ _LOG = 2000  # characters of it that a report shows
 
 
 class WorkerProcess:
-    """Starts a worker, passes its events on and reports its end.
+    """Gives a process its orders, passes its events on and reports its end.
 
     Args:
-        command: a program that takes its ``celeriac.adapters.worker_child.orders``.
+        process: a process that waits for its ``worker_child.orders``.
         scenario: the scenario it belongs to.
         spec: what it is to be.
         emit: gets its events, and ``stopped`` when the process has ended, whatever ended it; with ``log``, the end
             of what it wrote to standard error, if nobody asked it to stop.
-        env: variables on top of this process' own.
     """
 
     def __init__(
         self,
-        command: Sequence[str],
+        process: Forked,
         scenario: Scenario,
         spec: WorkerSpec,
         emit: Callable[[Event], None],
-        env: Mapping[str, str] | None = None,
     ) -> None:
         self._name = spec.name
         self._emit = emit
@@ -52,20 +49,8 @@ class WorkerProcess:
         self._known = threading.Event()  # ready or ended
         self._ready = False
         self._asked_to_stop = False
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(
-            command,
-            stdin=pipe,
-            stdout=pipe,
-            stderr=pipe,
-            env={**os.environ, **(env or {})},
-            start_new_session=True,
-        )
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        self._stdin: IO[bytes] = self._process.stdin
-        streams = ((self._pump, self._process.stdout), (self._keep_tail, self._process.stderr))
+        self._process = process
+        streams = ((self._pump, process.stdout), (self._keep_tail, process.stderr))
         self._readers = [threading.Thread(target=run, args=(io,), daemon=True) for run, io in streams]
         self._ending = threading.Thread(target=self._report_end, daemon=True)
         for thread in (*self._readers, self._ending):
@@ -77,11 +62,11 @@ class WorkerProcess:
         self._known.wait(timeout)
         if self._ready:
             return Ok()
-        if self._process.poll() is None:
+        if not self._process.ended.is_set():
             self.stop("kill", timeout)
             return Raised("timeout", "worker", f"not ready within {timeout:g} s\n{self.log}", "none")
         self._ending.join(timeout)
-        code = self._process.returncode
+        code = self._process.exit_code
         return Raised(
             "other", "worker", f"ended with exit code {code} before it consumed\n{self.log}", "none"
         )
@@ -89,14 +74,11 @@ class WorkerProcess:
     def stop(self, how: Literal["warm", "cold", "kill"], timeout: float) -> Answer:
         """Stop the worker; one that has not ended ``timeout`` seconds later is killed, and the answer is Raised."""
         self._asked_to_stop = True
-        if how == "kill":
-            self._kill()
-        else:
-            self._process.send_signal(_SIGNALS[how])
+        self._process.send_signal(_SIGNALS[how])
         self._ending.join(timeout)
         if not self._ending.is_alive():
-            return Ok({"exit_code": self._process.returncode})
-        self._kill()
+            return Ok({"exit_code": self._process.exit_code})
+        self._process.send_signal(_SIGNALS["kill"])
         self._ending.join(timeout)
         if self._ending.is_alive():
             return Broken(f"worker {self._name!r} (process {self._process.pid}) survives SIGKILL")
@@ -113,8 +95,8 @@ class WorkerProcess:
         begin = envelopes.request_to_json(1, "begin", {"scenario": scenario})
         start = envelopes.request_to_json(2, "start_worker", {"spec": spec})
         with suppress(BrokenPipeError, ValueError):  # it died early, which another thread finds out
-            self._stdin.write(envelopes.line(begin) + envelopes.line(start))
-            self._stdin.flush()
+            self._process.stdin.write(envelopes.line(begin) + envelopes.line(start))
+            self._process.stdin.flush()
 
     def _pump(self, stream: IO[bytes]) -> None:
         for line in stream:
@@ -122,7 +104,7 @@ class WorkerProcess:
                 event = envelopes.event_from_json(envelopes.parse(line))
             except ValueError as error:
                 self._tail += f"\n{error}".encode()
-                self._kill()
+                self._process.send_signal(_SIGNALS["kill"])
                 return
             self._emit(event)
             if event.kind == "ready":
@@ -134,25 +116,13 @@ class WorkerProcess:
             self._tail += line
             del self._tail[:-_TAIL]
 
-    def _kill(self) -> None:
-        """Kill the worker and its pool."""
-        if self._process.returncode is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-
     def _report_end(self) -> None:
-        os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
-        moment = time.time()
-        self._kill()  # what is left of its pool, while the group cannot yet be anybody else's
-        code = self._process.wait()
+        process = self._process
+        process.ended.wait()
         for thread in self._readers:
             thread.join()
-        self._release()
+        process.close()
         log = {} if self._asked_to_stop else {"log": self.log}
-        self._emit(Event("stopped", moment, {"worker": self._name, "exit_code": code, **log}))
+        ended = {"worker": self._name, "exit_code": process.exit_code}
+        self._emit(Event("stopped", process.ended_at, {**ended, **log}))
         self._known.set()
-
-    def _release(self) -> None:
-        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
-            if stream is not None:
-                with suppress(BrokenPipeError):
-                    stream.close()

@@ -15,9 +15,10 @@ from kombu import compression
 
 from celeriac.adapters.calling import Caller, CallingAdapter
 from celeriac.adapters.celery.application import application, forget_environment
+from celeriac.adapters.fork_server import ForkServer
 from celeriac.adapters.probes import Reporter
 from celeriac.adapters.worker_pool import WorkerPool
-from celeriac.conformance.adapter import Answer, Event, Ok, Scenario, WorkerSpec
+from celeriac.conformance.adapter import Answer, Event, Ok, Scenario
 
 __all__ = ["CeleryDriver"]
 
@@ -38,6 +39,7 @@ class CeleryDriver(CallingAdapter):
     def __init__(self) -> None:
         forget_environment()
         self._app: celery.Celery | None = None
+        self._server = ForkServer([sys.executable, "-m", "celeriac.adapters.celery.worker"])
 
     def hello(self) -> Mapping[str, Any]:
         """Answer Celery's version, and the features whose packages are not installed."""
@@ -55,7 +57,7 @@ class CeleryDriver(CallingAdapter):
         app = self._app = application(scenario, Reporter("producer", time.time, _unheard))
         canvas = {"group": lambda tasks: celery.group(tasks, app=app), "chain": celery.chain}
         self._caller = Caller(app, app.tasks.__getitem__, canvas)
-        self._workers = WorkerPool(_worker_command, scenario, self.emit)
+        self._workers = WorkerPool(self._server, scenario, self.emit)
         return Ok()
 
     def end(self) -> Answer:
@@ -67,9 +69,10 @@ class CeleryDriver(CallingAdapter):
             self._app = None
         return Ok()
 
-
-def _worker_command(spec: WorkerSpec) -> list[str]:
-    return [sys.executable, "-m", "celeriac.adapters.celery.worker"]
+    def close(self) -> None:
+        """End the scenario that is still running, if one is, and the server of its workers."""
+        super().close()
+        self._server.close()
 
 
 def _drop_connections(app: celery.Celery) -> None:

@@ -18,6 +18,7 @@ from celery.bin.celery import celery as command
 from kombu.asynchronous import get_event_loop
 
 from celeriac.adapters.celery.application import accepts_pickle, application, forget_environment
+from celeriac.adapters.forking import fork_on_request
 from celeriac.adapters.probes import Reporter
 from celeriac.adapters.worker_child import Orders, orders
 
@@ -84,4 +85,4 @@ def _arguments(told: Orders) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    fork_on_request(main)

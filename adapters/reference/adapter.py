@@ -13,11 +13,12 @@ from importlib import metadata, util
 from typing import Any
 
 from celeriac.adapters.calling import Caller, CallingAdapter
+from celeriac.adapters.fork_server import ForkServer
 from celeriac.adapters.probes import Reporter
 from celeriac.adapters.reference.application import application, register
 from celeriac.adapters.reference.virtual_workers import VirtualWorkers
 from celeriac.adapters.worker_pool import WorkerPool
-from celeriac.conformance.adapter import Answer, Event, Ok, Scenario, WorkerSpec
+from celeriac.conformance.adapter import Answer, Event, Ok, Scenario
 from celeriac.reference import App, chain, group
 
 __all__ = ["ReferenceAdapter"]
@@ -36,6 +37,7 @@ class ReferenceAdapter(CallingAdapter):
 
     def __init__(self) -> None:
         self._app: App | None = None
+        self._server = ForkServer([sys.executable, "-m", "celeriac.adapters.reference.worker"])
 
     def hello(self) -> Mapping[str, Any]:
         """Answer the version of Celeriac, and the features whose packages are not installed."""
@@ -55,7 +57,7 @@ class ReferenceAdapter(CallingAdapter):
         if scenario.clock is not None:
             self._workers = VirtualWorkers(scenario, self.emit)
         else:
-            self._workers = WorkerPool(_worker_command, scenario, self.emit)
+            self._workers = WorkerPool(self._server, scenario, self.emit)
         return Ok()
 
     def end(self) -> Answer:
@@ -66,17 +68,10 @@ class ReferenceAdapter(CallingAdapter):
             self._app = None
         return Ok()
 
-
-def _worker_command(spec: WorkerSpec) -> list[str]:
-    worker = [
-        sys.executable,
-        "-m",
-        "celeriac.reference",
-        "worker",
-        "celeriac.adapters.reference.worker_app:app",
-    ]
-    queues = ["-Q", ",".join(spec.queues)] if spec.queues else []
-    return [*worker, *queues, "-n", spec.name, "-l", "INFO"]
+    def close(self) -> None:
+        """End the scenario that is still running, if one is, and the server of its workers."""
+        super().close()
+        self._server.close()
 
 
 def _is_there(module: str) -> bool:

@@ -1,6 +1,6 @@
 """The application of a reference worker process: built as standard input orders, with the probe tasks.
 
-To be named to the worker command: ``python -m celeriac.reference worker celeriac.adapters.reference.worker_app:app``.
+To be named to the worker command, as ``worker.py`` does.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from typing import Any
 from celeriac.adapters.reference.application import application, register, reporter
 from celeriac.adapters.worker_child import orders
 
-__all__ = ["app"]
+__all__ = ["app", "told"]
 
-_told = orders()
+told = orders()
 
-app = application(_told.scenario, broker_url=_told.spec.broker_url, settings=_told.spec.settings)
+app = application(told.scenario, broker_url=told.spec.broker_url, settings=told.spec.settings)
 
-_report = reporter(app, _told.spec.name, _told.emit)
+_report = reporter(app, told.spec.name, told.emit)
 
-register(app, _told.scenario, _report)
+register(app, told.scenario, _report)
 
 
 def _observe(kind: str, data: Mapping[str, Any]) -> None:

@@ -47,7 +47,8 @@ def test_worker_dies_with_its_driver(celery_stage: Any) -> None:
     celery_stage.begin()
     celery_stage.worker()
     driver = celery_stage.adapter._conversation._child._process.pid
-    (worker,) = (int(pid) for pid in Path(f"/proc/{driver}/task/{driver}/children").read_text().split())
+    (server,) = _children(driver)
+    (worker,) = _children(server)
     watch = os.pidfd_open(worker)
     try:
         os.kill(driver, signal.SIGKILL)
@@ -57,6 +58,10 @@ def test_worker_dies_with_its_driver(celery_stage: Any) -> None:
 
     assert gone
     assert isinstance(celery_stage.adapter.state("t"), Broken)
+
+
+def _children(process: int) -> list[int]:
+    return [int(pid) for pid in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
 
 
 @pytest.mark.parametrize("celery_stage", ["celery-redis"], indirect=True)
