@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import queue
 import shlex
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -70,9 +71,9 @@ class _Conversation:
         except (ProtocolError, TooSlowError) as error:
             return Broken(self._fail(f"{operation!r}: {error}"))
 
-    def has_unread(self) -> bool:
-        """Answer whether the process said something that no request explains, or ended."""
-        return not self._inbox.empty()
+    def is_sound(self) -> bool:
+        """Answer whether no request has failed, and the process runs and said nothing that no request explains."""
+        return self.failure is None and self._inbox.empty()
 
     def end(self, grace: float) -> None:
         """Let the process finish within ``grace`` seconds, then kill it."""
@@ -129,6 +130,8 @@ class ProcessAdapter(Adapter):
         env: variables on top of this process' own.
         deadline: seconds within which a request must be answered; a wait for a result adds its own timeout.
         start_deadline: the same for requests that start or stop something.
+        ahead: start the next process once a scenario wanted a fresh one, and let the last one finish meanwhile; for
+            programs that take long to start and do not mind that several of them run.
     """
 
     def __init__(
@@ -138,13 +141,17 @@ class ProcessAdapter(Adapter):
         env: Mapping[str, str] | None = None,
         deadline: float = 10.0,
         start_deadline: float = 30.0,
+        ahead: bool = False,
     ) -> None:
         self.command = tuple(command)
         self.env = dict(env or {})
         self.deadline = deadline
         self.start_deadline = start_deadline
         self.emit = _ignore
+        self._ahead = ahead
         self._conversation: _Conversation | None = None
+        self._next: _Conversation | None = None
+        self._leaving: threading.Thread | None = None
 
     def hello(self) -> Mapping[str, Any]:
         """Answer what the process says of itself; starts it if need be.
@@ -165,10 +172,12 @@ class ProcessAdapter(Adapter):
         if scenario.clock is not None:
             return Unsupported("virtual", "a process of its own lives on wall time")
         if not self._is_usable(scenario):
-            self.close()
+            self._replace()
             introduced = self._hello()
             if not isinstance(introduced, Ok):
                 return introduced
+        if scenario.fresh and self._ahead and self._next is None:
+            self._next = _Conversation(self.command, self.env, self)
         assert self._conversation is not None
         self._conversation.scenarios += 1
         return self._ask("begin", scenario=scenario)
@@ -211,14 +220,35 @@ class ProcessAdapter(Adapter):
         return self._ask("state", task_id=task_id)
 
     def close(self) -> None:
-        """Let the process finish by closing its input; kill it if it does not."""
-        if self._conversation is not None:
-            self._conversation.end(self.deadline)
-            self._conversation = None
+        """Let every process finish by closing its input; kill those that do not."""
+        for conversation in (self._conversation, self._next):
+            if conversation is not None:
+                conversation.end(self.deadline)
+        self._conversation = self._next = None
+        self._await_the_last()
+
+    def _replace(self) -> None:
+        """Turn to the process that was started ahead, if there is one and it still runs."""
+        last, waiting = self._conversation, self._next
+        if waiting is None or not waiting.is_sound():
+            self.close()
+            return
+        self._conversation, self._next = waiting, None
+        self._await_the_last()
+        if last is not None:
+            self._leaving = threading.Thread(target=last.end, args=(self.deadline,))
+            self._leaving.start()
+            if not last.is_sound():  # it may still talk
+                self._await_the_last()
+
+    def _await_the_last(self) -> None:
+        if self._leaving is not None:
+            self._leaving.join()
+            self._leaving = None
 
     def _is_usable(self, scenario: Scenario) -> bool:
         current = self._conversation
-        if current is None or current.failure is not None or current.has_unread():
+        if current is None or not current.is_sound():
             return False
         return not (scenario.fresh and current.scenarios)
 

@@ -30,4 +30,4 @@ class CeleryAdapter(ProcessAdapter):
 
     def __init__(self, python: str | None = None) -> None:
         command = [python or sys.executable, "-m", "celeriac.adapters.celery.driver"]
-        super().__init__(command, env=_ISOLATED if python else None, deadline=_DEADLINE)
+        super().__init__(command, env=_ISOLATED if python else None, deadline=_DEADLINE, ahead=True)

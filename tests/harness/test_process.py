@@ -40,8 +40,8 @@ def start() -> Iterator[Start]:
     """Start adapters on the scripted child, begin a scenario, and close them at the end."""
     adapters: list[ProcessAdapter] = []
 
-    def start(behaviour: str, deadline: float = 10.0) -> ProcessAdapter:
-        adapter = ProcessAdapter([sys.executable, str(CHILD), behaviour], deadline=deadline)
+    def start(behaviour: str, deadline: float = 10.0, *, ahead: bool = False) -> ProcessAdapter:
+        adapter = ProcessAdapter([sys.executable, str(CHILD), behaviour], deadline=deadline, ahead=ahead)
         adapters.append(adapter)
         assert adapter.begin(SCENARIO) == Ok()
         return adapter
@@ -108,7 +108,7 @@ def test_leftovers_of_one_scenario_do_not_reach_the_next(start: Start) -> None:
     pid = _pid(adapter)
     adapter.state("t")
     assert adapter._conversation is not None
-    while not adapter._conversation.has_unread():
+    while adapter._conversation.is_sound():
         threading.Event().wait(0.005)
 
     assert adapter.begin(SCENARIO) == Ok()
@@ -168,6 +168,36 @@ def test_process_serves_many_scenarios_unless_one_wants_a_fresh_one(start: Start
     adapter.begin(FRESH)
     assert _pid(adapter) != first
     assert not _lives(first)
+
+
+def test_fresh_process_may_be_started_ahead(start: Start) -> None:
+    """After a fresh scenario the next process is there already, and one that nobody needs ends with the adapter."""
+    adapter = start("split", ahead=True)
+    pids = [_pid(adapter)]
+    for _ in range(3):
+        assert adapter.begin(FRESH) == Ok()
+        pids.append(_pid(adapter))
+    assert adapter._next is not None
+    waiting = adapter._next._child._process
+
+    adapter.close()
+
+    assert len(set(pids)) == 4
+    assert not any(map(_lives, pids))
+    assert waiting.returncode == 0
+
+
+def test_process_that_dies_before_its_turn_is_passed_over(start: Start) -> None:
+    """When the process that was started ahead has ended, the next scenario gets another."""
+    adapter = start("split", ahead=True)
+    assert adapter.begin(FRESH) == Ok()
+    assert adapter._next is not None
+    adapter._next._child._process.kill()
+    while adapter._next.is_sound():
+        threading.Event().wait(0.005)
+
+    assert adapter.begin(FRESH) == Ok()
+    assert adapter.state("t") == Ok("é")
 
 
 def test_virtual_time_does_not_cross_a_process_boundary() -> None:
