@@ -86,6 +86,10 @@ class Caller:
         """Answer ``AsyncResult.state``."""
         return _answer(lambda: self._result(task_id).state, RESULTS)
 
+    def forget(self) -> None:
+        """Let go of the handles of all calls."""
+        self._results.clear()
+
     def _result(self, task_id: str) -> Any:
         known = self._results.get(task_id)
         return self._app.AsyncResult(task_id) if known is None else known

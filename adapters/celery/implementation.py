@@ -64,6 +64,7 @@ class CeleryDriver(CallingAdapter):
         """Kill the scenario's workers and drop its connections."""
         if self._app is not None:
             self._workers.close()
+            self._caller.forget()  # a handle that is collected later would connect again to say that it is
             _drop_connections(self._app)
             self._app.close()
             self._app = None
