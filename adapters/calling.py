@@ -20,6 +20,7 @@ from celeriac.conformance.adapter import (
     Call,
     Composition,
     Ok,
+    OnMessage,
     Raised,
     Shared,
     Signature,
@@ -67,13 +68,15 @@ class Caller:
         return _answer(lambda: self._call_together(calls, over), CALLING)
 
     def get_result(
-        self, task_id: str, *, timeout: float | None, propagate: bool = True, on_message: bool = False
+        self, task_id: str, *, timeout: float | None, propagate: bool = True, on_message: OnMessage = False
     ) -> Answer:
         """Wait with ``AsyncResult.get``; the handle that the call answered is used where there is one."""
         messages: list[Any] = []
 
         def seen(body: Any) -> None:
             messages.append(_plain(copy.copy(body)))
+            if on_message == "raise":
+                raise RuntimeError("on_message raises")
 
         def get() -> dict[str, Any]:
             callback = seen if on_message else None
@@ -193,7 +196,7 @@ class CallingAdapter(Adapter):
         return self._workers.stop(name, how)
 
     def get_result(
-        self, task_id: str, *, timeout: float | None, propagate: bool = True, on_message: bool = False
+        self, task_id: str, *, timeout: float | None, propagate: bool = True, on_message: OnMessage = False
     ) -> Answer:
         """Wait with ``AsyncResult.get``."""
         return self._caller.get_result(task_id, timeout=timeout, propagate=propagate, on_message=on_message)

@@ -36,6 +36,7 @@ __all__ = [
     "Event",
     "ExchangeRef",
     "Ok",
+    "OnMessage",
     "QueueRef",
     "Raised",
     "Router",
@@ -158,6 +159,9 @@ class Broken:
 
     detail: str
 
+
+#: Whether a wait is given a function for the bodies of results, and whether that function raises.
+OnMessage = bool | Literal["raise"]
 
 Answer = Ok | Raised | Unsupported | Broken
 
@@ -303,12 +307,14 @@ class Adapter:
         return Unsupported("worker", "this adapter has no worker")
 
     def get_result(
-        self, task_id: str, *, timeout: float | None, propagate: bool = True, on_message: bool = False
+        self, task_id: str, *, timeout: float | None, propagate: bool = True, on_message: OnMessage = False
     ) -> Answer:
         """Wait for a result at most ``timeout`` seconds.
 
         ``Ok.value`` is ``{"value": v, "messages": [bodies seen by on_message]}``; a failed task with
-        ``propagate`` is ``Raised``; without it ``value`` is ``{"exc_type", "exc_message"}``.
+        ``propagate`` is ``Raised``; without it ``value`` is ``{"exc_type", "exc_message"}``.  With ``on_message``
+        ``"raise"`` the function that is given to the implementation raises an error with the text
+        ``on_message raises`` whenever it is called.
         """
         return Unsupported("result-consumer", "this adapter has no result consumer")
 

@@ -11,6 +11,7 @@ from celeriac.conformance.adapter import (
     Broken,
     Call,
     Composition,
+    OnMessage,
     Scenario,
     Shared,
     Signature,
@@ -88,7 +89,7 @@ class GuardedAdapter(Adapter):
         return self._watched("stop_worker", 2, lambda: self.inner.stop_worker(name, how))
 
     def get_result(
-        self, task_id: str, *, timeout: float | None, propagate: bool = True, on_message: bool = False
+        self, task_id: str, *, timeout: float | None, propagate: bool = True, on_message: OnMessage = False
     ) -> Answer:
         """Wait for a result; seconds of a wall clock come on top of the deadline."""
 

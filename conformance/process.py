@@ -25,6 +25,7 @@ from celeriac.conformance.adapter import (
     Composition,
     Event,
     Ok,
+    OnMessage,
     Scenario,
     Shared,
     Signature,
@@ -209,7 +210,7 @@ class ProcessAdapter(Adapter):
         return self._ask("stop_worker", name=name, how=how)
 
     def get_result(
-        self, task_id: str, *, timeout: float | None, propagate: bool = True, on_message: bool = False
+        self, task_id: str, *, timeout: float | None, propagate: bool = True, on_message: OnMessage = False
     ) -> Answer:
         """Wait for a result at most ``timeout`` seconds."""
         body = {"task_id": task_id, "timeout": timeout, "propagate": propagate, "on_message": on_message}

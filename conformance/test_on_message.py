@@ -126,6 +126,15 @@ def test_other_tasks_are_not_heard(world: World) -> None:
     world.judge("ONM-004", oracles.equal([called.id], seen, "the tasks of the bodies"))
 
 
+@check("ONM-005", roles=ROLES)
+def test_error_of_on_message_ends_the_wait(world: World) -> None:
+    """A callback that raises at a step of progress ends the wait, and its error reaches the caller."""
+    called = call(world, ("PROGRESS", {"progress": 1}), ("SUCCESS", 4))
+    answer = world.get(called, on_message="raise")
+    holds = isinstance(answer, Raised) and "on_message raises" in answer.text
+    world.require("ONM-005", holds, "the error that says 'on_message raises' is raised", f"{answer}")
+
+
 # -- the end of the wait
 
 

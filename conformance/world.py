@@ -28,6 +28,7 @@ from celeriac.conformance.verdicts import Inconclusive, Judgement, Violation
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
+    from celeriac.conformance.adapter import OnMessage
     from celeriac.conformance.claim import Claim
     from celeriac.conformance.history import History, Record
     from celeriac.conformance.providers import BrokerInfo, LeaseTimes
@@ -236,7 +237,7 @@ class World(Calling):
         *,
         timeout: float | None = None,
         propagate: bool = True,
-        on_message: bool = False,
+        on_message: OnMessage = False,
     ) -> Ok | Raised:
         """Wait for the result as the implementation's caller would; ``timeout`` in seconds."""
         patience = self.stage.patience if timeout is None else timeout

@@ -199,6 +199,7 @@ REQUESTS = [
     ("start_worker", {"spec": WorkerSpec("w", "amqp://127.0.0.1:1//", ("q",), {"a": 1})}),
     ("stop_worker", {"name": "w", "how": "kill"}),
     ("get_result", {"task_id": "t", "timeout": None, "propagate": False, "on_message": True}),
+    ("get_result", {"task_id": "t", "timeout": 1.5, "propagate": True, "on_message": "raise"}),
     ("state", {"task_id": "t"}),
 ]
 

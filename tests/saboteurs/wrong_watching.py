@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 from unittest import mock
 
@@ -53,6 +54,11 @@ def _the_end_twice(record: Record, hear: Hearing) -> None:
 
 def _without_children(record: Record, hear: Hearing) -> None:
     hear({name: value for name, value in record.items() if name != "children"})
+
+
+def _undisturbed(record: Record, hear: Hearing) -> None:
+    with suppress(Exception):
+        hear(record)
 
 
 def _no_reason(record: Record, hear: Hearing) -> None:
@@ -208,6 +214,12 @@ SABOTEURS = (
         (heard(_no_reason),),
         "ONM-003",
         seen="celery-node 0.5.9, whose records do not say it",
+    ),
+    Saboteur(
+        "on_message_fails_unseen",
+        "an error that on_message raises is ignored",
+        (heard(_undisturbed),),
+        "ONM-005",
     ),
     Saboteur(
         "retry_ends_the_wait",
