@@ -108,6 +108,12 @@ def _context(self: Any) -> dict[str, Any]:
     return {name: getattr(self.request, name, None) for name in CONTEXT}
 
 
+#: Of the probes that need nothing of their implementation: every scenario registers them again.
+SIGNATURES = {
+    run: inspect.signature(run) for run in (_add, _echo, _fail, _progress, _retry, _child, _context)
+}
+
+
 def _handler(reporter: Reporter) -> Callable[..., None]:
     def handler(request: Any, exc: Any, traceback: Any, *args: Any) -> None:
         reporter(
@@ -162,7 +168,7 @@ def probes(native: Native, reporter: Reporter) -> dict[str, Probe]:
 def _reported(
     name: str, function: Callable[..., Any], native: Native, reporter: Reporter
 ) -> Callable[..., Any]:
-    signature = inspect.signature(function)
+    signature = SIGNATURES.get(function) or inspect.signature(function)
 
     @functools.wraps(function)
     def probe(self: Any, *args: Any, **kwargs: Any) -> Any:

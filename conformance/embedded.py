@@ -134,6 +134,12 @@ class InProcessSite:
 
         inproc.on_attempt(name, watch)
 
+    def declare(self, queue: str) -> None:
+        """Make sure that a queue is there, durable and without arguments."""
+        session = self._broker.open_session("harness")
+        self._broker.declare_queue(self._broker.open_channel(session, 1), queue, durable=True)
+        self._broker.close_session(session)
+
     def refuse(self, yes: bool) -> None:
         """Turn away new connections, or accept them again."""
         inproc.refuse(self._name, yes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, Protocol
 
 import kombu
@@ -59,9 +60,12 @@ class AmqpInjector:
         self._connection = kombu.Connection(url)
         self._queues: set[str] = set()
 
+    @cached_property
+    def _channel(self) -> Any:
+        return self._connection.channel()
+
     def open(self, queue: str) -> None:
         """Connect and declare the queue as the implementations do: durable, without arguments."""
-        self._channel = self._connection.channel()
         self.declare(queue, None)
 
     def declare(self, queue: str, max_priority: int | None) -> None:

@@ -63,8 +63,8 @@ class Narrator:
         self._say([*terminal.broker_line(self._run.settings[flavour], getattr(stage, "tick", None)), ""])
 
     def chapters(self, check: PlannedCheck) -> None:
-        """Tell of every chapter that this check completes."""
-        chapters = self._run.finished_chapters(check)
+        """Tell of every chapter that this check completes, unless with ``-q``."""
+        chapters = [] if self._config.option.verbose < 0 else self._run.finished_chapters(check)
         if not chapters:
             return
         everything = self._run.conclude(check.flavour)

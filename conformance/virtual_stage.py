@@ -6,6 +6,7 @@ The broker's own event record is the history, its time-outs are the real brokers
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from celeriac.conformance import embedded
@@ -59,9 +60,7 @@ class VirtualStage(Stage):
         self.history = History()
         recorder = Recorder(self.history)
         self._gate = self._site = embedded.InProcessSite(name, self.clock, lease, recorder, self._refused)
-        self._injector = AmqpInjector(self._site.url)
-        with recorder.muted():
-            self._injector.open(name)
+        self._injector = _LateInjector(self._site, name, recorder)
         self.lease = self._site.lease
         self.worker_url = self._site.url
         self.scenario = Scenario(
@@ -79,7 +78,6 @@ class VirtualStage(Stage):
     def end(self) -> None:
         """End the scenario."""
         self.request("end")
-        self._injector.close()
         self._site.close()
 
     def _refused(self, at: float) -> None:
@@ -92,6 +90,22 @@ class VirtualStage(Stage):
     def cut_next_publish(self) -> None:
         """Cut the connection that carries the next message before the broker has taken it."""
         self._site.cut_next_publish()
+
+
+class _LateInjector(AmqpInjector):
+    """Connects, unheard, when it first has something to say: most scenarios never hear from it."""
+
+    def __init__(self, site: embedded.InProcessSite, queue: str, recorder: Recorder) -> None:
+        super().__init__(site.url)
+        self._queues.add(queue)
+        self._recorder = recorder
+        with recorder.muted():
+            site.declare(queue)
+
+    @cached_property
+    def _channel(self) -> Any:
+        with self._recorder.muted():
+            return self._connection.channel()
 
 
 class _Alarm:
