@@ -3,9 +3,9 @@
     python -m tests.saboteurs.runner FOLDER ID...
 
 One pytest session collects the checks; every variant is judged by a fork of it that runs those it needs.  The
-reference comes first and notes which check comes by which place (``places.py``); a variant is judged by the
-checks that come by its own, those of its chapter in depth, the others with few examples.  With
-``CELERIAC_SABOTEURS=all`` every variant is judged by the whole suite in depth.
+reference comes first and notes which check comes by which place (``places.py``); a saboteur is judged by the
+checks that come by its own: those of its chapter in depth, and ``SPREAD`` of all others, different ones for each
+saboteur, with few examples.  With ``CELERIAC_SABOTEURS=all`` every variant is judged by the whole suite in depth.
 
 Every variant gets a report folder ``FOLDER/ID``; a line of JSON tells of each that is finished.  All imports are
 made before the first fork, and this process has one thread, so that forking it is safe.
@@ -16,9 +16,10 @@ from __future__ import annotations
 import gc
 import json
 import os
+import random
 import resource
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,9 @@ JOBS = len(os.sched_getaffinity(0))
 
 #: Seconds of processor time that one run may take: a variant that never ends is ended.
 LIMIT_S = 120
+
+#: Checks of other chapters that a saboteur is judged by: they show that it breaks nothing else.
+SPREAD = 50
 
 #: Whether every variant is judged by the whole suite.
 EVERYTHING = os.environ.get("CELERIAC_SABOTEURS") == "all"
@@ -126,6 +130,7 @@ class Forks:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Judge all variants; in the fork of one of them, go on as if it were the only one."""
         waiting, running = list(self._names), dict[int, str]()
+        gc.freeze()
         while waiting or running:
             while waiting and len(running) < (JOBS if self._items else 1):
                 name = waiting.pop(0)
@@ -178,11 +183,17 @@ class Forks:
         run.options = replace(run.options, report_dir=folder)
         session.config.option.celeriac_adapter = spelling
 
-    def _concerned(self, variant: Variant, items: Iterable[pytest.Item]) -> list[pytest.Item]:
-        exchanged = places(variant)
-        return [
+    def _concerned(self, variant: Variant, items: Sequence[pytest.Item]) -> list[pytest.Item]:
+        exchanged, own = places(variant), chapters(variant)
+        wanted = [
             item for item in items if exchanged is None or not exchanged.isdisjoint(self._items[item.nodeid])
         ]
+        others = [item for item in wanted if own is not None and own.isdisjoint(areas(item))]
+        if not isinstance(variant, Saboteur) or len(others) <= SPREAD:
+            return wanted
+        drawn = random.Random(variant.id).sample(others, SPREAD)  # noqa: S311 - checks are drawn, not keys
+        left_out = set(others) - set(drawn)
+        return [item for item in wanted if item not in left_out]
 
 
 def areas(item: pytest.Item) -> set[str]:
