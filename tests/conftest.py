@@ -1,4 +1,4 @@
-"""Brokers that several areas of tests share: each is started at most once."""
+"""Brokers and adapters that several areas of tests share: each broker is started at most once."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from celeriac.conformance.adapter import Adapter
+from celeriac.conformance.claim import find_adapter
+from celeriac.conformance.environments import BuildError
 from celeriac.conformance.providers import Provider, Unavailable, find
 
 
@@ -31,3 +34,24 @@ def node_url() -> Iterator[Callable[[str], str]]:
     yield node_url
     for provider in providers.values():
         provider.close()
+
+
+@pytest.fixture(scope="session")
+def make_adapter() -> Callable[[str], Adapter]:
+    """Answer a function that makes an adapter by its name.
+
+    One whose environment cannot be made here is a loud skip, and a failure under CI=true.
+    """
+    hopeless: dict[str, str] = {}
+
+    def make_adapter(name: str) -> Adapter:
+        if name not in hopeless:
+            try:
+                return find_adapter(name).factory()
+            except BuildError as error:
+                hopeless[name] = str(error)
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{name} is required under CI=true: {hopeless[name]}")
+        pytest.skip(f"NO ENVIRONMENT: {name}: {hopeless[name]}")
+
+    return make_adapter

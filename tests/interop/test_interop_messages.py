@@ -21,6 +21,7 @@ SERIALIZERS = ("json", "yaml", "msgpack", "pickle")
 COMPRESSIONS = ("zlib", "gzip", "bzip2", "lzma", "brotli", "zstd")
 
 
+@pytest.mark.feature("args")
 @pytest.mark.parametrize("mode", ["apply_async", "delay", "send_task", "signature"])
 def test_arguments_cross(crossing: Any, mode: str) -> None:
     """Each form of the API delivers positional and named arguments, and the task's answer comes back."""
@@ -32,6 +33,7 @@ def test_arguments_cross(crossing: Any, mode: str) -> None:
     assert started.data["attempt"] == 0
 
 
+@pytest.mark.feature("serializer {serializer}")
 @pytest.mark.parametrize("serializer", SERIALIZERS)
 def test_plain_values_cross_in_every_serializer(crossing: Any, serializer: str) -> None:
     """What JSON can say means the same in every serializer, there and back."""
@@ -40,6 +42,7 @@ def test_plain_values_cross_in_every_serializer(crossing: Any, serializer: str) 
     assert crossing.value(task_id) == [PLAIN, {"name": PLAIN}]
 
 
+@pytest.mark.feature("serializer {serializer}")
 @pytest.mark.parametrize("serializer", sorted(RICH))
 def test_rich_values_cross_in_the_serializers_that_have_them(crossing: Any, serializer: str) -> None:
     """What JSON cannot say reaches the task as it was given, types included."""
@@ -51,6 +54,7 @@ def test_rich_values_cross_in_the_serializers_that_have_them(crossing: Any, seri
     assert crossing.wait("ended", task_id=task_id).data["state"] == "SUCCESS"
 
 
+@pytest.mark.feature("compression {compression}")
 @pytest.mark.parametrize("serializer", ["json", "msgpack"])
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 def test_compressed_bodies_cross(crossing: Any, compression: str, serializer: str) -> None:
@@ -62,6 +66,7 @@ def test_compressed_bodies_cross(crossing: Any, compression: str, serializer: st
     assert crossing.value(task_id) == [[text], {}]
 
 
+@pytest.mark.feature("priority")
 @pytest.mark.parametrize("priority", [0, 4, 6, 9])
 def test_priority_is_carried(crossing: Any, priority: int) -> None:
     """The task sees the priority that its caller gave it, whichever of Redis' lists the message went through."""
@@ -70,6 +75,7 @@ def test_priority_is_carried(crossing: Any, priority: int) -> None:
     assert context["delivery_info"]["priority"] == priority
 
 
+@pytest.mark.feature("args")
 def test_metadata_crosses(crossing: Any) -> None:
     """The task sees its id, that it is nobody's child, its caller's headers, and where the answer goes."""
     task_id = crossing.send("celeriac.context", headers={"tenant": "a", "depth": 2})
@@ -82,6 +88,7 @@ def test_metadata_crosses(crossing: Any) -> None:
     assert context["reply_to"]
 
 
+@pytest.mark.feature("args")
 def test_child_is_called(crossing: Any) -> None:
     """A task that a task calls is executed like any other, under the id that its parent was told."""
     parent = crossing.send("celeriac.child", 20, crossing.mark())
