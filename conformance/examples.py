@@ -33,6 +33,7 @@ __all__ = [
     "play",
     "require_done",
     "require_end",
+    "require_handles",
     "require_message",
     "value_of",
     "with_worker",
@@ -40,6 +41,9 @@ __all__ = [
 
 #: The stations of a call that ends well: published, as JSON, executed with its arguments, stored, answered.
 LIFE = ("BAS-001", "SER-001", "MSG-019", "RES-011", "ONM-007")
+
+#: What may be malformed -> who says so.
+DECIDED_BY = {"message": "the chapter MSG", "record": "RES-010", "handle": "BAS-008"}
 
 Check = TypeVar("Check", bound=Callable[..., None])
 
@@ -150,6 +154,19 @@ def executed(world: World, task_id: str, args: Sequence[Any], kwargs: Mapping[st
     return started
 
 
+def require_handles(answered: Sequence[str], messages: Sequence[Record]) -> None:
+    """End the check without a verdict when the ids that calls have answered are not those of their messages.
+
+    Raises:
+        NotApplicable: they are not.
+    """
+    sent = [record.task_id for record in messages]
+    differ = [
+        f"answered {one}, sent {other}" for one, other in zip(answered, sent, strict=True) if one != other
+    ]
+    _decides_nothing("handle", differ)
+
+
 def value_of(answer: Ok | Raised) -> Any:
     """Answer the value that a wait has answered, or what it has raised."""
     return answer.value.get("value", "absent") if isinstance(answer, Ok) else answer
@@ -165,14 +182,13 @@ def _require_stored(world: World, task_id: str, value: Any) -> None:
 
 
 def _decides_nothing(what: str, faults: Sequence[str]) -> None:
-    """End the check without a verdict when the message or a record has faults that other checks will find.
+    """End the check without a verdict when a message, a record or a handle has faults that other checks will find.
 
     Raises:
         NotApplicable: it has.
     """
     if faults:
-        decided_by = {"message": "the checks of the chapter MSG", "record": "RES-010"}[what]
-        message = f"the {what} is malformed, which {decided_by} decide: {'; '.join(faults[:3])}"
+        message = f"the {what} is malformed, for {DECIDED_BY[what]} to decide: {'; '.join(faults[:3])}"
         raise NotApplicable(message)
 
 

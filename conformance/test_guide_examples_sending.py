@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from celeriac.conformance import oracles
-from celeriac.conformance.adapter import ErrorClass, Ok, Raised, Signature
+from celeriac.conformance.adapter import Call, ErrorClass, Ok, Raised, Signature
 from celeriac.conformance.checks import check
+from celeriac.conformance.decoding import body_of
 from celeriac.conformance.examples import (
     LIFE,
     Run,
@@ -19,6 +20,7 @@ from celeriac.conformance.examples import (
     play,
     require_done,
     require_end,
+    require_handles,
     require_message,
     value_of,
     with_worker,
@@ -248,6 +250,26 @@ def require_refusals(world: World, requirement: str, option: str, names: Sequenc
 NUMBERS, SUMS = [(2, 2), (4, 4), (8, 8), (16, 16)], [4, 8, 16, 32]
 
 
+@check("CON-003", "CON-001", "CON-002", *LIFE)
+@example("connections", 1)
+def test_four_sums_over_one_publisher(world: World) -> None:
+    """Calling Tasks, Connections, block 1: four sums are sent over one publisher on a connection of the pool."""
+    with_worker(world)
+    together = world.call_together([Call("celeriac.add", pair) for pair in NUMBERS], "publisher")
+    accepted = isinstance(together.answer, Ok)
+    expected = "four calls with a publisher that the task made of a connection"
+    world.require("CON-003", accepted, expected, f"{together.answer}")
+    answers = [world.get(called) for called in together.calls]
+    ids = [called.id for called in together.calls]
+    messages = [record for record in world.history.of("published") if record.task_id in ids]
+    connections = {record.connection for record in messages if "task" in record.headers}
+    world.judge("CON-001", oracles.equal(1, len(connections), "the number of connections", *messages))
+    sent = [record.task_id for record in messages if "task" in record.headers]
+    world.judge("CON-002", oracles.equal(ids, sent, "the order of the messages", *messages))
+    for called, answer, pair, total in zip(together.calls, answers, NUMBERS, SUMS, strict=True):
+        require_end(world, Run("celeriac.add", pair, {}, {}, called, answer), total)
+
+
 @check("LNK-036", "LNK-039", "LNK-040", *LIFE)
 @example("connections", 2)
 def test_group_of_four_sums(world: World) -> None:
@@ -255,9 +277,10 @@ def test_group_of_four_sums(world: World) -> None:
     with_worker(world)
     group = world.compose("group", *(Signature("celeriac.add", pair) for pair in NUMBERS))
     answer = world.get(group)
-    sent = [record.task_id for record in world.history.of("published") if "task" in record.headers]
-    judgement = oracles.equal([called.id for called in group.calls], sent, "the tasks that were called")
-    world.judge("LNK-036", judgement)
+    messages = [record for record in world.history.of("published") if "task" in record.headers]
+    seen = [tuple(body_of(record)[0]) for record in messages]
+    world.judge("LNK-036", oracles.equal(NUMBERS, seen, "the arguments of the messages", *messages))
+    require_handles([called.id for called in group.calls], messages)
     for called, pair, total in zip(group.calls, NUMBERS, SUMS, strict=True):
         require_done(world, Run("celeriac.add", pair, {}, {}, called, answer), total)
     values = value_of(answer)
@@ -295,6 +318,7 @@ def test_worker_serves_two_queues(world: World) -> None:
     require_queue(world, "ROU-002", usual.called, world.queue)
     require_queue(world, "ROU-001", urgent.called, high(world))
     for run in (usual, urgent):
+        require_message(world, run)
         started = world.history.first("started", task_id=run.called.id)
         world.require("ROU-004", started is not None, "an execution of the messages of both queues", "none")
         require_end(world, run, 4)

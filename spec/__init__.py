@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from celeriac.spec.loader import load, read, schema, schema_names, validator, vector_names, vectors
+from celeriac.spec.loader import (
+    guide_examples,
+    load,
+    read,
+    schema,
+    schema_names,
+    validator,
+    vector_names,
+    vectors,
+)
 from celeriac.spec.model import VERSION, Chapter, Requirement, Spec, SpecError
 
 __all__ = [
@@ -11,6 +20,7 @@ __all__ = [
     "Requirement",
     "Spec",
     "SpecError",
+    "guide_examples",
     "load",
     "read",
     "schema",

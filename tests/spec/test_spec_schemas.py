@@ -28,6 +28,13 @@ KEY = {
     "key": "q",
     "key_hex": "71",
 }
+EXAMPLE = {
+    "section": "basics",
+    "number": 1,
+    "form": "line",
+    "shows": "a call",
+    "checks": ["test_guide_examples.py::test_it"],
+}
 ROUTE = {"name": "n", "requirements": ["ROU-001"], "expected": [{"queue": "default"}]}
 BASE = spec.vectors("messages")["base"]
 HEADERS = BASE["headers"]
@@ -87,6 +94,10 @@ def without(value: dict[str, Any], *keys: str) -> dict[str, Any]:
 
 #: Schema -> instances that it accepts.
 GOOD: dict[str, list[Any]] = {
+    "guide-examples": [
+        {"about": "x", "examples": spec.guide_examples()},
+        {"about": "x", "examples": [{**EXAMPLE, "not_run": "why", "finding": "what"}]},
+    ],
     "execution-options": [
         {},
         {"countdown": 1.5, "eta": MOMENT, "expires": 60, "retry": False, "retry_policy": {"max_retries": None}},
@@ -241,6 +252,13 @@ BAD: dict[str, list[Any]] = {
     "vectors-routing-precedence": [
         {"about": "x", "cases": [{**ROUTE, "option": {}}]},
         {"about": "x", "cases": [{**ROUTE, "expected": []}]},
+    ],
+    "guide-examples": [
+        {"about": "x", "examples": []},
+        {"about": "x", "examples": [{**EXAMPLE, "number": 0}]},
+        {"about": "x", "examples": [{**EXAMPLE, "form": "ruby"}]},
+        {"about": "x", "examples": [{**EXAMPLE, "checks": []}]},
+        {"about": "x", "examples": [{**EXAMPLE, "not_run": ""}]},
     ],
     "vectors-codec-labels": [{"about": "x", "value": [], "cases": [{"kind": "serializer", "name": "json"}]}],
 }  # fmt: skip
