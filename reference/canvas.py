@@ -1,8 +1,8 @@
 """The canvas: several signatures called as one.
 
-A *group* calls each of its members by a message of its own; the messages share the id of the group (LNK-031 to
-LNK-033).  A *chain* calls its first member only: that message carries the signatures that are still to come, and
-each worker passes the rest on (LNK-028 to LNK-030).
+A *group* calls each of its members by a message of its own; the messages share the id of the group (LNK-036 to
+LNK-038).  A *chain* calls its first member only: that message carries the signatures that are still to come
+(LNK-030 to LNK-033), and each worker passes the rest on.
 
 Before anything is called a composition is *frozen*: every member is given its id and the place where its result is
 awaited, so that the caller holds handles on tasks that nobody has called yet.
@@ -13,7 +13,7 @@ A task that follows a group would be a chord.  It needs somebody who counts resu
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -26,7 +26,7 @@ from celeriac.reference.signature import Signature
 if TYPE_CHECKING:
     from celeriac.reference.app import App
 
-__all__ = ["Chain", "Group", "Member", "chain", "from_wire", "group", "has_chord"]
+__all__ = ["Chain", "Group", "Member", "chain", "flattened", "from_wire", "group"]
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Group:
     def apply_async(
         self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
     ) -> GroupResult:
-        """Call every member, in order, with ``args`` before its own; options are for each of them.
+        """Call every member, in order, with ``args`` before its own (LNK-036); options are for each of them.
 
         Raises:
             TypeError: something is to follow the group, or an option or an argument does not fit.
@@ -89,7 +89,7 @@ class Group:
         raise TypeError(_CHORD)
 
     def to_wire(self) -> dict[str, Any]:
-        """Answer the plain mapping that travels (LNK-039)."""
+        """Answer the plain mapping that travels (LNK-045)."""
         return _wire("group", self.tasks, self.options)
 
 
@@ -110,7 +110,7 @@ class Chain:
     def apply_async(
         self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
     ) -> AsyncResult | GroupResult:
-        """Call the first member with ``args`` before its own, and answer the handle on the last.
+        """Call the first member with ``args`` before its own (LNK-030), and answer the handle on the last.
 
         Raises:
             TypeError: something is to follow a group, or an option or an argument does not fit.
@@ -142,6 +142,9 @@ class Chain:
 
 Member = Signature | Group | Chain
 
+#: The ``subtask_type`` of a signature on the wire -> what it is.
+_COMPOSITIONS: Mapping[str, type[Group | Chain]] = {"group": Group, "chain": Chain}
+
 
 def group(*members: Member | Iterable[Member]) -> Group:
     """Answer the group of some signatures, given one by one or as one iterable."""
@@ -168,18 +171,20 @@ def from_wire(data: Mapping[str, Any] | Member, app: App) -> Member:
     """
     if isinstance(data, Group | Chain):
         return data
-    if isinstance(data, Signature) or data.get("subtask_type") not in {"group", "chain"}:
+    if isinstance(data, Signature) or data.get("subtask_type") not in _COMPOSITIONS:
         signature = plain.from_wire(data, app)
         return replace(signature, options=_known(signature.task, signature.options))
     tasks = tuple(from_wire(member, app) for member in data["kwargs"]["tasks"])
-    kind = Group if data["subtask_type"] == "group" else Chain
+    kind = _COMPOSITIONS[data["subtask_type"]]
     return kind(tasks, _known(kind.task, data.get("options") or {}))
 
 
-def has_chord(data: Mapping[str, Any]) -> bool:
-    """Answer whether a signature on the wire is a chord, or has one among its members."""
-    members = (data.get("kwargs") or {}).get("tasks") if data.get("subtask_type") else None
-    return data.get("subtask_type") == "chord" or any(map(has_chord, members or ()))
+def flattened(signatures: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Answer signatures on the wire, each group and chain followed by its members."""
+    for signature in signatures:
+        yield signature
+        if signature.get("subtask_type") in _COMPOSITIONS:
+            yield from flattened(signature["kwargs"]["tasks"])
 
 
 def _members(members: tuple[Member | Iterable[Member], ...]) -> tuple[Member, ...]:
@@ -215,7 +220,7 @@ def _extended(member: Member, name: str, links: list[Any]) -> Member:
 
 
 def _frozen(member: Member, reply_to: str | None, **options: Any) -> Member:
-    """Answer a member that knows its ids, and where its result is awaited, before anybody calls it."""
+    """Answer a member that knows its ids, and where its result is awaited (LNK-032, LNK-033)."""
     if isinstance(member, Group):
         return _freeze_group(member, reply_to, options.get("task_id"))
     if isinstance(member, Chain):

@@ -87,9 +87,9 @@ def discard(connection: Connection) -> None:
 
 
 class Pool:
-    """At most ``broker_pool_limit`` connections at a time; idle ones are reused, the last returned first.
+    """At most ``broker_pool_limit`` connections at a time; idle ones are reused, the last returned first (CON-006).
 
-    Without a limit (None or 0) each loan is a connection of its own, closed when it comes back.
+    Without a limit (None or 0) each loan is a connection of its own, closed when it comes back (CON-007, CON-008).
 
     Args:
         url: of the broker.

@@ -108,7 +108,7 @@ class Publisher:
             policy: how often and when to try.
             prepare: called with the channel in each attempt, before the message is published.
             also: failures of what ``prepare`` connects to, worth a retry as well.
-            connection: the caller's own connection, in place of a pooled one.
+            connection: the caller's own connection, in place of a pooled one (CON-001, CON-004, CON-005).
 
         Raises:
             kombu.exceptions.OperationalError: no attempt reached the broker.

@@ -167,7 +167,7 @@ class GroupResult:
         propagate: bool = True,
         on_message: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> list[Any]:
-        """Wait for all and answer their values in the order of the signatures (LNK-034, LNK-035).
+        """Wait for all and answer their values in the order of the signatures (LNK-039 to LNK-041).
 
         Args:
             timeout: seconds to wait for all of them together, None for as long as it takes.

@@ -54,7 +54,7 @@ class Signature:
         return replace(self, options={**self.options, **options})
 
     def __or__(self, other: Member) -> Chain:
-        """Answer the chain of this signature and ``other`` (LNK-029)."""
+        """Answer the chain of this signature and ``other`` (LNK-035)."""
         from celeriac.reference.canvas import Chain
 
         return Chain((self,)) | other

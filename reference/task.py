@@ -154,7 +154,7 @@ class Task:
         return Signature(self.name, tuple(args), dict(kwargs or {}), options, app=self.app)
 
     def get_publisher(self, connection: Any) -> Any:
-        """Answer a ``kombu.Producer`` to be given as ``publisher=`` to several calls (CON-001)."""
+        """Answer a ``kombu.Producer`` to be given as ``publisher=`` to several calls (CON-003)."""
         from kombu import Producer
 
         return Producer(connection)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from celeriac.reference.app import App
+from celeriac.reference.canvas import flattened
 from celeriac.reference.context import Context, running
 from celeriac.reference.errors import Ignore, Reject, Retry, TaskRevokedError
 from celeriac.reference.results.base import traceback_text
@@ -86,7 +87,7 @@ def _failed(app: App, request: Request, error: BaseException) -> Outcome:
 
 def _fail_chain(app: App, context: Context, error: BaseException, text: str) -> None:
     """Store the failure for the rest of the chain, too: somebody waits for its last task (LNK-029)."""
-    for signature in context.chain:
+    for signature in flattened(context.chain):
         options = signature.get("options") or {}
         if task_id := options.get("task_id"):
             reply_to = options.get("reply_to") or context.reply_to

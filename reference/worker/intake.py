@@ -15,6 +15,7 @@ from kombu.exceptions import ContentDisallowed
 
 from celeriac.reference import codecs
 from celeriac.reference.app import App
+from celeriac.reference.canvas import flattened
 from celeriac.reference.context import Context
 from celeriac.reference.errors import NotRegistered
 from celeriac.reference.options import choose
@@ -121,6 +122,7 @@ def admit(message: Any, app: App, accept: Collection[str], hostname: str) -> Req
         unregistered = NotRegistered(context.task)
         reason = f"task {context.task!r} is not registered here"
         raise Refusal(reason, "reject", context, unregistered)
+    _refuse_chords(context, embed)
     _settle_attributes(context, headers, task, app)
     late = choose((task.attributes.acks_late, app.conf.task_acks_late))
     return Request(message, task, context, eta, expires, late)
@@ -207,6 +209,14 @@ def _context(
         chain=_signatures(embed, "chain"),
         called_directly=False,
     )
+
+
+def _refuse_chords(context: Context, embed: Mapping[str, Any]) -> None:
+    """Refuse what could not be seen through: nobody here counts the results that a chord waits for."""
+    followers = flattened((*context.callbacks, *context.errbacks, *context.chain))
+    if embed.get("chord") or any(each.get("subtask_type") == "chord" for each in followers):
+        reason = f"a chord follows the task {context.task!r}, and chords are not supported here"
+        raise Refusal(reason, "reject", context, NotImplementedError(reason))
 
 
 def _settle_attributes(context: Context, headers: Mapping[str, Any], task: Task, app: App) -> None:

@@ -20,7 +20,8 @@ logger = logging.getLogger(__name__)
 def send_callbacks(app: App, context: Context, value: Any) -> None:
     """Send the callbacks in order, each with ``value`` in front, then the next task of the chain.
 
-    Their results go where the parent's go: that is where somebody waits.
+    Their results go where the parent's go, unless they say otherwise: that is where somebody waits.  A group is sent
+    as its members (LNK-045, LNK-046).
 
     Raises:
         kombu.exceptions.OperationalError: one could not be sent.
