@@ -28,6 +28,14 @@ KEY = {
     "key": "q",
     "key_hex": "71",
 }
+COVERAGE = {
+    "spec": {"version": "1"},
+    "total": {"normative": 1, "checkable": 1, "checked": 1, "saboteur_backed": 0},
+    "levels": {},
+    "chapters": {},
+    "requirements": {},
+    "gaps": [],
+}
 EXAMPLE = {
     "section": "basics",
     "number": 1,
@@ -94,6 +102,7 @@ def without(value: dict[str, Any], *keys: str) -> dict[str, Any]:
 
 #: Schema -> instances that it accepts.
 GOOD: dict[str, list[Any]] = {
+    "coverage": [COVERAGE],
     "guide-examples": [
         {"about": "x", "examples": spec.guide_examples()},
         {"about": "x", "examples": [{**EXAMPLE, "not_run": "why", "finding": "what"}]},
@@ -253,6 +262,7 @@ BAD: dict[str, list[Any]] = {
         {"about": "x", "cases": [{**ROUTE, "option": {}}]},
         {"about": "x", "cases": [{**ROUTE, "expected": []}]},
     ],
+    "coverage": [{**COVERAGE, "total": {}}, {**COVERAGE, "gaps": [{"about": "BAS-001"}]}],
     "guide-examples": [
         {"about": "x", "examples": []},
         {"about": "x", "examples": [{**EXAMPLE, "number": 0}]},
