@@ -29,14 +29,28 @@ def _zstd(data: bytes) -> bytes:
     return bytes(zstandard.ZstdDecompressor().decompressobj().decompress(data))
 
 
-#: Label of a compression -> what undoes it, in any format that the label could mean: whether it is the right
-#: one is for CMP-007 to CMP-012 to decide, and must not keep other checks from reading the body.
+def _zlib(data: bytes) -> bytes:
+    return zlib.decompress(data, wbits=zlib.MAX_WBITS | 32)
+
+
+def _or_zlib(decompress: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    def undo(data: bytes) -> bytes:
+        try:
+            return decompress(data)
+        except Exception:  # noqa: BLE001 - every library fails in its own way
+            return _zlib(data)
+
+    return undo
+
+
+#: Label of a compression -> what undoes it, in any format that the label could mean and in zlib's: whether it is the
+#: right one is for CMP-007 to CMP-012 to decide, and must not keep other checks from reading the body.
 _DECOMPRESSORS: Mapping[str, Callable[[bytes], bytes]] = {
-    "application/x-gzip": lambda data: zlib.decompress(data, wbits=zlib.MAX_WBITS | 32),
-    "application/x-bz2": bz2.decompress,
-    "application/x-lzma": lzma.decompress,
-    "application/x-brotli": _brotli,
-    "application/zstd": _zstd,
+    "application/x-gzip": _zlib,
+    "application/x-bz2": _or_zlib(bz2.decompress),
+    "application/x-lzma": _or_zlib(lzma.decompress),
+    "application/x-brotli": _or_zlib(_brotli),
+    "application/zstd": _or_zlib(_zstd),
 }
 
 

@@ -26,6 +26,9 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Seconds without any news after which the runner is given up.
 PATIENCE_S = 300.0
 
+#: What a check concludes that blames nobody and clears nobody.
+SILENT = frozenset({"not-run", "inconclusive", "not-applicable"})
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -70,8 +73,15 @@ class Outcome:
         return {check for verdicts in self.verdicts.values() for check in verdicts}
 
     def changed(self, baseline: Outcome) -> dict[str, str]:
-        """Answer the verdicts of the requirements that get another one than from the same checks in ``baseline``."""
-        both = ((name, verdicts, baseline.verdicts[name]) for name, verdicts in self.verdicts.items())
+        """Answer the verdicts of the requirements that get another one than from the same checks in ``baseline``.
+
+        A check that ended before it came to a requirement, or could not decide, says nothing of that.
+        """
+        reached = {
+            name: {check: verdict for check, verdict in verdicts.items() if verdict not in SILENT}
+            for name, verdicts in self.verdicts.items()
+        }
+        both = ((name, found, baseline.verdicts[name]) for name, found in reached.items() if found)
         return {
             name: worst(found.values())
             for name, found, before in both

@@ -37,18 +37,18 @@ _send = rpc._send
 # -- whether ----------------------------------------------------------------------------------------------
 
 
-def _marks_the_wish(self: App, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    return {**_app_resolve(self, name, given), "wish": given.get("ignore_result")}
+def _marks_the_wish(self: App, name: str, given: Mapping[str, Any], *call: Any) -> dict[str, Any]:
+    return {**_app_resolve(self, name, given, *call), "wish": given.get("ignore_result")}
 
 
 def _wish_is_not_carried(built: TaskMessage, options: Mapping[str, Any]) -> TaskMessage:
     return with_headers(built, ignore_result=False) if options.get("wish") else built
 
 
-def _marks_the_setting(self: App, name: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def _marks_the_setting(self: App, name: str, given: Mapping[str, Any], *call: Any) -> dict[str, Any]:
     task = self.tasks.get(name)
     nearer = (given.get("ignore_result"), task.attributes.ignore_result if task else None)
-    return {**_app_resolve(self, name, given), "setting": choose(nearer) is None}
+    return {**_app_resolve(self, name, given, *call), "setting": choose(nearer) is None}
 
 
 def _setting_is_not_carried(built: TaskMessage, options: Mapping[str, Any]) -> TaskMessage:
@@ -91,7 +91,7 @@ def recorded(change: Callable[[dict[str, Any], Any], dict[str, Any]]) -> Change:
 
 
 def _value_for_traceback(record: dict[str, Any], result: Any) -> dict[str, Any]:
-    return {**record, "traceback": result} if record["status"] == "SUCCESS" else record
+    return {**record, "traceback": result} if isinstance(result, int) else record
 
 
 def _value_as_text(record: dict[str, Any], result: Any) -> dict[str, Any]:
@@ -156,8 +156,8 @@ SABOTEURS = (
         (mock.patch.object(App, "_resolve", _marks_the_wish), rebuilt(_wish_is_not_carried)),
         "RES-001",
         seen="celery-node 0.5.9, whose messages have no such header",
-        also=("BAS-007",),
-        because="the option is not carried when it is a signature's either",
+        also=("BAS-007", "BAS-016"),
+        because="the option is not carried when it is a signature's, or given to one, either",
     ),
     Saboteur(
         "attribute_is_not_asked",
@@ -193,7 +193,7 @@ SABOTEURS = (
     ),
     Saboteur(
         "value_for_traceback",
-        "the record of a task that returns has the value as its traceback, too",
+        "the record of a task that returns a number has it as its traceback, too",
         (recorded(_value_for_traceback),),
         "RES-010",
         seen="celery-node 0.5.9",

@@ -173,8 +173,10 @@ def _known_or_pending(state: str) -> str:
     return state if state in {*READY_STATES, "STARTED", "RETRY"} else "PENDING"
 
 
-#: The members that every record has, and the date.
-_USUAL = frozenset({"task_id", "status", "result", "traceback", "children", "date_done"})
+#: The members that a record of the chapter has without the setting result_extended.
+_USUAL = frozenset(
+    {"task_id", "status", "result", "traceback", "children", "date_done", "group_id", "parent_id"}
+)
 
 
 def _usual_only(self: RpcBackend, message: Any) -> None:
@@ -247,9 +249,9 @@ SABOTEURS = (
         "the exception of a failed task is answered like a return value",
         (answered(_failure_is_a_value),),
         "ONM-008",
-        seen="aio-celery 0.22.0, celery-node before 0.5.6 (celery.node#34)",
-        also=("RES-026",),
-        because="failures are among the sample records",
+        seen="aio-celery 0.22.0, an older celery-node (celery.node#34)",
+        also=("LNK-041", "RES-026"),
+        because="failures are among the sample records, and a group is waited for task by task",
     ),
     Saboteur(
         "failure_is_nothing",
@@ -262,6 +264,8 @@ SABOTEURS = (
         "a wait that has timed out is the last one",
         (mock.patch.object(AsyncResult, "get", _once_late_always_late),),
         "ONM-011",
+        also=("LNK-040",),
+        because="a group that is waited for again waits for its tasks again",
     ),
     Saboteur(
         "read_once",
@@ -269,6 +273,8 @@ SABOTEURS = (
         (mock.patch.object(AsyncResult, "get", _read_once),),
         "ONM-012",
         seen="the amqp result back end of Celery before 5.0, which lived in a queue",
+        also=("LNK-040",),
+        because="a group that is waited for again waits for its tasks again",
     ),
     Saboteur(
         "unknown_is_not_pending",
