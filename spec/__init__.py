@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from celeriac.spec.loader import (
+    guide,
     guide_examples,
     load,
     read,
@@ -20,6 +21,7 @@ __all__ = [
     "Requirement",
     "Spec",
     "SpecError",
+    "guide",
     "guide_examples",
     "load",
     "read",

@@ -1,4 +1,4 @@
-"""Load the specification: chapters, schemas and vectors, and the list of the guide's examples.
+"""Load the specification: chapters, schemas and vectors, and the lists of the guide's claims and examples.
 
 Schemas are JSON Schema 2020-12 and refer to one another by ``urn:celeriac:schema:NAME``; a vector file
 ``vectors/NAME.json`` is described by the schema ``vectors-NAME``.
@@ -20,7 +20,17 @@ from celeriac.spec.model import VERSION, Chapter, Requirement, Spec, SpecError
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
 
-__all__ = ["guide_examples", "load", "read", "schema", "schema_names", "validator", "vector_names", "vectors"]
+__all__ = [
+    "guide",
+    "guide_examples",
+    "load",
+    "read",
+    "schema",
+    "schema_names",
+    "validator",
+    "vector_names",
+    "vectors",
+]
 
 HERE = Path(__file__).resolve().parent
 SCHEMAS = HERE / "schemas"
@@ -111,6 +121,11 @@ def vectors(name: str) -> dict[str, Any]:
     """
     _known("vector file", name, vector_names())
     return _read_json(VECTORS / f"{name}.json")
+
+
+def guide() -> dict[str, Any]:
+    """Answer a fresh copy of the list of the guide's claims; the schema ``guide`` describes it."""
+    return _read_json(HERE / "guide.json")
 
 
 def guide_examples() -> list[dict[str, Any]]:

@@ -43,6 +43,8 @@ EXAMPLE = {
     "shows": "a call",
     "checks": ["test_guide_examples.py::test_it"],
 }
+DECIDED = {"says": "It calls.", "decided_by": ["BAS-001"]}
+UNDECIDED = {"says": "Be careful.", "decided_by": None, "reason": "It is advice."}
 ROUTE = {"name": "n", "requirements": ["ROU-001"], "expected": [{"queue": "default"}]}
 BASE = spec.vectors("messages")["base"]
 HEADERS = BASE["headers"]
@@ -113,6 +115,10 @@ GOOD: dict[str, list[Any]] = {
         {"serializer": "yaml", "compression": None, "queue": "priority.high", "priority": 255, "link": [LINK]},
         {"exchange": "ex", "routing_key": "a.b", "ignore_result": True, "expires": MOMENT, "link_error": LINK},
     ],
+    "guide": [
+        spec.guide(),
+        {"about": "x", "sections": [{"section": "basics", "claims": [DECIDED, UNDECIDED]}], "beyond": []},
+    ],
     "retry-policy": [
         {},
         {"max_retries": 3, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2, "retry_errors": None},
@@ -158,6 +164,17 @@ BAD: dict[str, list[Any]] = {
         {"link": "celeriac.add"},
         {"publisher": "anything"},
         {"countdwon": 10},
+    ],
+    "guide": [
+        {"about": "x", "sections": [{"section": "basics", "claims": [claim]}], "beyond": []}
+        for claim in (
+            {"says": "It calls."},
+            {**DECIDED, "decided_by": []},
+            {**DECIDED, "decided_by": ["BAS-1"]},
+            {**DECIDED, "reason": "It is advice."},
+            {**UNDECIDED, "reason": ""},
+            without(UNDECIDED, "reason"),
+        )
     ],
     "retry-policy": [
         {"max_retries": -1},
