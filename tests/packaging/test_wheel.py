@@ -17,6 +17,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("spec", "reference", "conformance", "adapters")
 SOURCES = (*PACKAGES, "pyproject.toml", "README.md", "LICENSE")
+CLAIM = """
+name = "tiny"
+roles = ["producer"]
+links = ["amqp"]
+clocks = ["wall"]
+driver.command = ["{python}", "-m", "tiny"]
+build.requirements = ["./tiny-1.0-py3-none-any.whl"]
+"""
 JUNK = shutil.ignore_patterns("__pycache__", "*.egg-info", ".*")
 
 
@@ -111,6 +119,24 @@ def test_installed_command_judges_the_reference(installed: Path, tmp_path: Path)
     assert {
         verdict for verdict in ("fail", "error", "unexpected-pass") if report["counts"].get(verdict)
     } == set()
+
+
+def test_installed_command_makes_environments(installed: Path, tmp_path: Path) -> None:
+    """`celeriac build` makes an environment in which an adapter's processes run the installed Celeriac."""
+    info = "tiny-1.0.dist-info"
+    with zipfile.ZipFile(tmp_path / "tiny-1.0-py3-none-any.whl", "w") as archive:
+        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(f"{info}/RECORD", "")
+    (tmp_path / "adapter.toml").write_text(CLAIM)
+    command = (str(installed / "celeriac"), "build", "adapter.toml")
+
+    made = run("env", f"CELERIAC_CACHE={tmp_path}", *command, cwd=tmp_path).stdout
+
+    code = "import celeriac.adapters, importlib.metadata as m; print(celeriac.adapters.__file__, m.version('tiny'))"
+    place, version = run(made.split()[1], "-c", code, cwd=tmp_path).stdout.split()
+    assert Path(place).resolve().is_relative_to(installed.parent.resolve())
+    assert version == "1.0"
 
 
 def test_installed_command_ignores_the_users_pytest(installed: Path, tmp_path: Path) -> None:
