@@ -246,6 +246,14 @@ def test_probes_use_their_task() -> None:
     assert set(_run("celeriac.context", task=task)[0]) == set(CONTEXT)
 
 
+def test_long_running_probe_says_how_far_it_is() -> None:
+    """The long-running task stores 50 and 90 between its pauses, and greets with the sum."""
+    task = Task()
+
+    assert _run("celeriac.hello", 1, 1, task=task)[0] == "hello world: 2"
+    assert task.states == [("PROGRESS", {"progress": 50}), ("PROGRESS", {"progress": 90})]
+
+
 def test_probe_with_wrong_arguments_never_started() -> None:
     """Arguments that the function does not take are its error, and no start is reported."""
     outcome, events = _run("celeriac.add", 1)
