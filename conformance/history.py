@@ -10,6 +10,7 @@ Whoever the broker is, a check sees the same records.  They come from four obser
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -85,6 +86,7 @@ class History:
         self._records: list[Record] = []
         self._first = 0
         self._lock = threading.Lock()
+        self._watchers: list[Callable[[Record], None]] = []
 
     def add(self, kind: str, at: float, observer: str, **data: Any) -> Record:
         """Append a record; thread-safe.
@@ -98,13 +100,27 @@ class History:
         with self._lock:
             record = Record(len(self._records), at, kind, observer, data)
             self._records.append(record)
+        for watcher in tuple(self._watchers):
+            watcher(record)
         return record
 
     def since(self, seq: int) -> History:
         """Answer a live view that holds the records from position ``seq`` of the run on."""
         view = History(self.slack)
         view._records, view._lock, view._first = self._records, self._lock, seq
+        view._watchers = self._watchers
         return view
+
+    def when(self, kind: str, count: int, action: Callable[[], None]) -> None:
+        """Do something, once, as soon as ``count`` further records of a kind are there; whoever adds the last does it."""
+        numbers = itertools.count(1)
+
+        def watch(record: Record) -> None:
+            if record.kind == kind and next(numbers) == count:
+                self._watchers.remove(watch)
+                action()
+
+        self._watchers.append(watch)
 
     @property
     def end(self) -> int:

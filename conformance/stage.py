@@ -153,10 +153,18 @@ class Stage(ABC):
         """Store a result record of the harness's own."""
         self._injector.store(record, reply_to)
 
-    def broker_down(self) -> None:
-        """Cut the implementation off from the broker."""
+    def broker_down(self, attempts: int | None = None) -> None:
+        """Cut the implementation off from the broker, for so many attempts to connect if a number is given."""
         self._gate.refuse(True)
         self._gate.drop()
+        scenario = self.history
+
+        def again() -> None:
+            if self.history is scenario:
+                self.broker_up()
+
+        if attempts is not None:
+            scenario.when("refused", attempts, again)
 
     def broker_up(self) -> None:
         """Let it connect again."""

@@ -24,7 +24,7 @@ def hold_beyond_the_timeout(world: World) -> tuple[Sent, str]:
     """Let a worker hold a task until the broker has closed its channel; answer the task and the worker."""
     world.begin(lease="channel-close")
     worker = world.worker()
-    sent = world.send("celeriac.add", (2, 2), eta=world.lease.timeout + world.lease.interval + 3 * world.tick)
+    sent = world.send("celeriac.add", (2, 2), eta=world.lease.timeout + world.lease.interval + world.tick)
     world.expect("delivered", task_id=sent.task_id)
     world.wait("closed", scope="channel", by="broker", timeout=world.lease.timeout + world.stage.patience)
     return sent, worker
@@ -82,8 +82,8 @@ def test_punctual_channel_stays_open(world: World) -> None:
     """A channel that lives much longer than the timeout, and acknowledges in time, is not closed."""
     world.begin(lease="channel-close")
     world.worker()
-    for _ in range(4):
-        sent = world.send("celeriac.add", (2, 2), eta=world.lease.timeout / 2)
+    for _ in range(8):
+        sent = world.send("celeriac.add", (2, 2), eta=world.lease.timeout / 4)
         world.expect("acked", task_id=sent.task_id)
     closes = world.history.of("closed", scope="channel", by="broker")
     world.judge(
@@ -108,7 +108,7 @@ def test_lost_connection_gives_its_messages_back(world: World) -> None:
     """What a worker held when its connection was cut is delivered again, and says so."""
     world.begin()
     worker = world.worker()
-    sent = world.send("celeriac.add", (2, 2), eta=4 * world.tick)
+    sent = world.send("celeriac.add", (2, 2), eta=2 * world.tick)
     world.expect("delivered", task_id=sent.task_id)
     world.drop_connections()
     run_to_the_end(world, sent, worker)
@@ -129,7 +129,7 @@ def test_task_beyond_consumer_timeout_runs_once_between_two_workers(world: World
     """With a second worker on the same queue the task goes from hand to hand, and still runs exactly once."""
     world.begin(lease="channel-close")
     workers = [world.worker(), world.worker()]
-    sent = world.send("celeriac.add", (2, 2), eta=world.lease.timeout + world.lease.interval + 3 * world.tick)
+    sent = world.send("celeriac.add", (2, 2), eta=world.lease.timeout + world.lease.interval + world.tick)
     history = world.history
     for _ in range(SUCCESSORS):
         world.until(
@@ -197,7 +197,7 @@ def hold_beyond_visibility(world: World) -> Sent:
     world.begin(lease="redeliver")
     world.worker()
     lease = world.lease
-    sent = world.send("celeriac.add", (2, 2), eta=2 * lease.timeout + lease.interval + 4 * world.tick)
+    sent = world.send("celeriac.add", (2, 2), eta=2 * lease.timeout + lease.interval + 3 * world.tick)
     first = world.expect("delivered", task_id=sent.task_id)
     world.advance(first.at + lease.timeout * 1.1 - world.now())
     world.worker(queues=(f"{world.queue}-other",))

@@ -101,7 +101,7 @@ def test_no_start_before_the_eta(world: World) -> None:
     """Tasks with various ETAs are each started, and none before its moment."""
     world.begin()
     world.worker()
-    sent = [world.send("celeriac.add", (2, 2), eta=world.tick * share) for share in (0.5, 2.0, 1.0, 1.5)]
+    sent = [world.send("celeriac.add", (2, 2), eta=world.tick * share) for share in (0.25, 1.0, 0.5, 0.75)]
     for message in sent:
         world.expect("ended", task_id=message.task_id)
     for message in sent:
@@ -191,10 +191,10 @@ def test_task_with_an_eta_is_executed_once(world: World) -> None:
     """Each of several held tasks is executed exactly once."""
     world.begin()
     world.worker()
-    sent = [world.send("celeriac.add", (1, i), eta=world.tick * (1 + i / 10)) for i in range(5)]
+    sent = [world.send("celeriac.add", (1, i), eta=world.tick * (0.5 + i / 10)) for i in range(5)]
     for message in sent:
         world.expect("ended", task_id=message.task_id)
-    world.advance(world.tick)
+    world.advance(world.tick / 2)
     for message in sent:
         world.judge("ETA-012", oracles.executed(world.history, message.task_id))
 
@@ -215,13 +215,13 @@ def test_held_message_is_not_acknowledged(world: World) -> None:
     """The message of a held task is acknowledged when the task starts, not with that of another task before."""
     world.begin()
     world.worker()
-    sent = world.send("celeriac.add", (2, 2), eta=world.tick * 3)
+    sent = world.send("celeriac.add", (2, 2), eta=world.tick * 1.5)
     world.expect("delivered", task_id=sent.task_id)
     prompt = world.send("celeriac.add", (3, 3))
     world.expect("acked", task_id=prompt.task_id)
     started = world.expect("started", task_id=sent.task_id)
     world.expect("acked", task_id=sent.task_id)
-    world.judge("ETA-014", oracles.held_until(world.history, sent.task_id, started.at - world.tick))
+    world.judge("ETA-014", oracles.held_until(world.history, sent.task_id, started.at - world.tick / 2))
 
 
 def variants(at: float) -> list[str]:
@@ -242,7 +242,7 @@ def test_offsets_are_read_as_the_instant_they_denote(world: World) -> None:
     """The same instant in several zones, with Z and with offsets, holds the task until then."""
     world.begin()
     world.worker()
-    at = round(world.now() + 2 * world.tick)
+    at = round(world.now() + 1.1 * world.tick)
     messages = [world.message().with_headers(eta=text) for text in variants(at)]
     for message in messages:
         world.inject(message)
@@ -256,7 +256,7 @@ def test_eta_without_an_offset_is_utc(world: World) -> None:
     """A naive moment is read as UTC, whatever zone the worker is set to."""
     world.begin(settings={"timezone": "Asia/Tokyo", "enable_utc": True})
     world.worker()
-    at = world.now() + 2 * world.tick
+    at = world.now() + world.tick
     naive = datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat()
     message = world.message().with_headers(eta=naive)
     world.inject(message)
@@ -295,9 +295,9 @@ def test_warm_stop_returns_held_messages(world: World) -> None:
     """What a stopped worker held is executed by the next one, once, at its moment."""
     world.begin()
     first = world.worker()
-    sent = world.send("celeriac.add", (2, 2), eta=world.tick * 6)
+    sent = world.send("celeriac.add", (2, 2), eta=world.tick * 3.5)
     world.expect("delivered", task_id=sent.task_id)
-    world.advance(world.tick)  # until the worker holds it, not just its socket
+    world.advance(world.tick / 2)  # until the worker holds it, not just its socket
     world.stop(first)
     world.worker()
     world.expect("ended", task_id=sent.task_id)

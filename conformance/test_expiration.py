@@ -184,7 +184,7 @@ def test_task_that_expires_while_held_is_revoked(world: World) -> None:
     """A task that was in time when received, but not when due, is revoked."""
     world.begin()
     world.worker()
-    held = world.send("celeriac.add", (2, 2), eta=world.tick * 2, expires=world.tick)
+    held = world.send("celeriac.add", (2, 2), eta=world.tick, expires=world.tick / 2)
     world.expect("stored", task_id=held.task_id)
     world.judge("EXP-011", oracles.revoked(world.history, held.task_id))
     world.judge("EXP-011", oracles.never_started(world.history, held.task_id))
@@ -195,8 +195,8 @@ def test_task_that_expires_behind_another_is_revoked(world: World) -> None:
     """A task that waited too long for its worker is revoked when its turn comes."""
     world.begin(settings={"worker_concurrency": 1})
     world.worker()
-    busy = world.send("celeriac.sleep", (2 * world.tick,))
-    behind = world.send("celeriac.add", (2, 2), expires=world.tick)
+    busy = world.send("celeriac.sleep", (world.tick,))
+    behind = world.send("celeriac.add", (2, 2), expires=world.tick / 2)
     world.expect("ended", task_id=busy.task_id)
     world.expect("stored", task_id=behind.task_id)
     world.judge("EXP-011", oracles.revoked(world.history, behind.task_id))
@@ -209,7 +209,7 @@ def test_task_in_time_is_executed(world: World) -> None:
     world.begin()
     world.worker()
     prompt = world.send("celeriac.add", (2, 2), expires=world.tick * 30)
-    held = world.send("celeriac.add", (2, 2), eta=world.tick, expires=world.tick * 30)
+    held = world.send("celeriac.add", (2, 2), eta=world.tick / 2, expires=world.tick * 30)
     for sent in (prompt, held):
         world.expect("ended", task_id=sent.task_id)
         world.judge("EXP-012", oracles.executed(world.history, sent.task_id))
@@ -261,7 +261,7 @@ def test_result_of_an_expired_task_raises(world: World) -> None:
     """Whoever asks for the result gets the error for a revoked task."""
     world.begin()
     world.worker()
-    called = world.call(eta=_at(world, 2), expires=_at(world, 1), serializer="json")
+    called = world.call(eta=_at(world, 1), expires=_at(world, 0.5), serializer="json")
     answer = world.get(called)
     world.require(
         "EXP-015",
@@ -280,8 +280,8 @@ def test_broker_drops_what_has_expired(world: World) -> None:
     """A message that waited longer than its time to live is not delivered, its neighbour is."""
     world.begin()
     message = world.message()
-    world.inject(message.with_properties(expiration=str(round(world.tick * 500))))
-    world.advance(world.tick)
+    world.inject(message.with_properties(expiration=str(round(world.tick * 250))))
+    world.advance(world.tick / 2)
     neighbour = world.send("celeriac.add", (2, 2))
     world.worker()
     world.expect("ended", task_id=neighbour.task_id)

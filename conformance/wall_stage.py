@@ -37,7 +37,7 @@ class WallStage(Stage):
     repeats = 3
     budget = 5
     samples = 6
-    longest = 2.0
+    longest = 1.0
 
     def __init__(self, adapter_factory: Callable[[], Adapter], provider: Provider) -> None:
         super().__init__(adapter_factory)

@@ -347,9 +347,9 @@ class World(Calling):
         """
         self.stage.cut_next_publish()
 
-    def broker_down(self) -> None:
-        """Cut every connection of the implementation and turn away new ones."""
-        self.stage.broker_down()
+    def broker_down(self, attempts: int | None = None) -> None:
+        """Cut every connection of the implementation and turn away new ones: all, or the first ``attempts``."""
+        self.stage.broker_down(attempts)
 
     def broker_up(self) -> None:
         """Accept connections again."""

@@ -55,7 +55,7 @@ class LeaseTimes:
 
 #: On Redis the clients keep the lease: ``timeout`` is their ``visibility_timeout``, and they look for what is overdue
 #: as soon as one of them connects.  So nobody has to wait for the 100 s between two looks of kombu's event loop.
-VISIBILITY = LeaseTimes(timeout=2.0, interval=0.0, kind="redeliver")
+VISIBILITY = LeaseTimes(timeout=1.0, interval=0.0, kind="redeliver")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ __all__ = ["SHORT_LEASES", "EmbeddedProvider"]
 
 #: Leases at the times that real time allows; the dialects' own take half an hour and more.
 SHORT_LEASES: Mapping[Lease, LeaseTimes] = {
-    "channel-close": LeaseTimes(timeout=2.0, interval=0.5, kind="channel-close"),
-    "redeliver": LeaseTimes(timeout=2.0, interval=0.5, kind="redeliver"),
+    "channel-close": LeaseTimes(timeout=1.0, interval=0.25, kind="channel-close"),
+    "redeliver": LeaseTimes(timeout=1.0, interval=0.25, kind="redeliver"),
 }
 
 

@@ -75,7 +75,7 @@ class _Site:
         self.attempts.append(attempt)
         if self.watcher is not None:
             self.watcher(attempt)
-        if self.refusing:
+        if not attempt.accepted:
             raise ConnectionRefusedError(errno.ECONNREFUSED, f"inproc://{self.name} refuses connections")
         socket = InprocSocket(self, next(self.numbers))
         self.sockets.append(socket)
