@@ -42,6 +42,9 @@ __all__ = [
 #: The stations of a call that ends well: published, as JSON, executed with its arguments, stored, answered.
 LIFE = ("BAS-001", "SER-001", "MSG-019", "RES-011", "ONM-007")
 
+#: States after which nothing more is stored of a task.
+FINAL = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
+
 #: What may be malformed -> who says so.
 DECIDED_BY = {"message": "the chapter MSG", "record": "RES-010", "handle": "BAS-008"}
 
@@ -173,12 +176,15 @@ def value_of(answer: Ok | Raised) -> Any:
 
 
 def _require_stored(world: World, task_id: str, value: Any) -> None:
-    records = world.history.of("stored", task_id=task_id)
-    if not records:
-        records = [record for record in [world.wait("stored", task_id=task_id)] if record is not None]
-    _decides_nothing("record", [fault for record in records for fault in _faults_of_record(record, task_id)])
-    seen = (records[-1].state, records[-1].result) if records else "nothing"
-    world.judge("RES-011", oracles.equal(("SUCCESS", value), seen, "what is stored last", *records))
+    def stored() -> list[Record]:
+        return world.history.of("stored", task_id=task_id)
+
+    world.until(lambda: any(record.state in FINAL for record in stored()))
+    _decides_nothing("record", [fault for record in stored() for fault in _faults_of_record(record, task_id)])
+    seen = [(record.state, record.result) for record in stored() if record.state in FINAL]
+    world.judge(
+        "RES-011", oracles.equal([("SUCCESS", value)], seen, "the final state that is stored", *stored())
+    )
 
 
 def _decides_nothing(what: str, faults: Sequence[str]) -> None:

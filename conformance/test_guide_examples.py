@@ -24,6 +24,7 @@ from celeriac.conformance.examples import (
     example,
     executed,
     play,
+    require_done,
     require_end,
     require_message,
     value_of,
@@ -103,7 +104,7 @@ def test_eta_in_ten_seconds(world: World) -> None:
     require_moment(world, "ETA-002", "eta", world.call("celeriac.echo", (), eta=eta), eta)
 
 
-@check("ETA-001", "EXP-001")
+@check("BAS-013", "ETA-001", "EXP-001")
 @example("basics", 5)
 def test_countdown_of_a_minute_that_expires_after_two(world: World) -> None:
     """Calling Tasks, Basics, cheat sheet, line 5: one call has both moments, a minute apart."""
@@ -111,6 +112,10 @@ def test_countdown_of_a_minute_that_expires_after_two(world: World) -> None:
     called = world.call("celeriac.echo", (), countdown=60, expires=120)
     require_sum(world, "ETA-001", "eta", called, 60)
     require_sum(world, "EXP-001", "expires", called, 120)
+    headers = world.published(called).headers
+    apart = datetime.fromisoformat(headers["expires"]) - datetime.fromisoformat(headers["eta"])
+    judgement = oracles.equal(60.0, round(apart.total_seconds(), 3), "the seconds between eta and expires")
+    world.judge("BAS-013", judgement)
 
 
 @check("EXP-002")
@@ -270,16 +275,18 @@ def test_on_message_hears_the_progress(world: World) -> None:
     """Calling Tasks, On message, blocks 1 to 3: the task, the wait that hears of each state, and what it prints."""
     with_worker(world)
     run = play(world, "celeriac.hello", (1, 1), on_message=True, propagate=False)
-    require_message(world, run)
-    executed(world, run.called.id, (1, 1), {})
+    require_done(world, run, HELLO)
+    # whether a start is stored is for RES-016 to decide
+    records = [
+        record for record in world.history.of("stored", task_id=run.called.id) if record.state != "STARTED"
+    ]
+    seen = [(record.state, record.result) for record in records]
+    expected = [*STATES, ("SUCCESS", HELLO)]
+    world.judge("RES-014", oracles.equal(expected, seen, "the states that are stored", *records))
     ended = value_of(run.answer) not in [meta for _, meta in STATES]
     world.require("ONM-006", ended, "a wait until the task is done", f"{run.answer}")
-    records = world.history.of("stored", task_id=run.called.id)
-    # whether a start is stored is for RES-016 to decide
-    seen = [(record.state, record.result) for record in records if record.state != "STARTED"][:2]
-    world.judge("RES-014", oracles.equal(STATES, seen, "the first states that are stored", *records))
     require_bodies(world, run)
-    require_end(world, run, HELLO)
+    world.judge("ONM-007", oracles.equal(HELLO, value_of(run.answer), "the answered value"))
 
 
 def require_bodies(world: World, run: Run) -> None:
