@@ -231,6 +231,11 @@ def test_sweep_after_the_visibility_timeout_delivers_again(world: World) -> None
     sent = hold_beyond_visibility(world)
     # how early it may be is for TIM-011 to decide
     world.judge("TIM-012", oracles.redelivered_after(world.history, sent.task_id, 0))
+    first, second, *_ = world.history.of("delivered", task_id=sent.task_id)
+    after, latest = second.at - first.at, 1.1 * world.lease.timeout + world.lease.interval
+    holds = after <= latest + world.lateness
+    expected = f"a second delivery by the sweep that follows, within {latest} s of the first"
+    world.require("TIM-012", holds, expected, f"after {after:.3f} s", first, second)
 
 
 @check("TIM-013", lease="redeliver", roles=("worker",))

@@ -191,14 +191,17 @@ def test_no_priority_is_absent_or_zero(world: World) -> None:
 
 @check("MSG-014", link="amqp")
 def test_reply_to_names_the_queue_of_results(world: World) -> None:
-    """The caller consumes the queue that reply_to names."""
+    """Each form of a call names a queue that the caller has declared."""
     world.begin()
-    called = world.call()
-    record = world.published(called)
-    reply_to = record.properties.get("reply_to")
-    declared = world.history.of("declared", entity="queue", name=reply_to)
-    expected = "reply_to names a queue that the caller has declared"
-    world.require("MSG-014", bool(reply_to) and bool(declared), expected, f"reply_to is {reply_to!r}", record)
+    for mode in ("apply_async", "send_task"):
+        if not world.claim.claims(mode):
+            continue
+        record = world.published(world.call(mode=mode))
+        reply_to = record.properties.get("reply_to")
+        declared = world.history.of("declared", entity="queue", name=reply_to)
+        expected = f"{mode}: reply_to names a queue that the caller has declared"
+        holds = bool(reply_to) and bool(declared)
+        world.require("MSG-014", holds, expected, f"reply_to is {reply_to!r}", record)
 
 
 @check("MSG-015", link="redis")

@@ -9,6 +9,7 @@ from celeriac.conformance.adapter import Adapter
 from tests.saboteurs import (
     odd,
     wrong_brokers,
+    wrong_delivering,
     wrong_details,
     wrong_encoding,
     wrong_following,
@@ -42,6 +43,7 @@ SABOTEURS: tuple[Saboteur, ...] = (
     *wrong_linking.SABOTEURS,
     *wrong_results.SABOTEURS,
     *wrong_watching.SABOTEURS,
+    *wrong_delivering.SABOTEURS,
     *wrong_brokers.SABOTEURS,
     *wrong_details.SABOTEURS,
     *wrong_settling.SABOTEURS,

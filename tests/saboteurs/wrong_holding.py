@@ -17,7 +17,7 @@ from celeriac.reference.worker.worker import Worker
 from tests.saboteurs.exchanges import admitted, naive_is_local
 from tests.saboteurs.variants import Saboteur
 
-__all__ = ["SABOTEURS"]
+__all__ = ["SABOTEURS", "Detached"]
 
 _wire_moment = times.wire_moment
 _hold = Worker._hold
@@ -72,7 +72,7 @@ def _stop_forgets(self: Worker, how: Any = "warm") -> None:
     _stop(self, how)
 
 
-class _Detached:
+class Detached:
     """A message whose broker has forgotten it."""
 
     def __init__(self, message: Any) -> None:
@@ -88,7 +88,7 @@ def _keeps_its_copies(self: Worker, error: Any) -> None:
     _lost(self, error)
     for request in held:
         context = replace(request.context, retries=request.context.retries + 1_000)
-        self._schedule.add(replace(request, message=_Detached(request.message), context=context))
+        self._schedule.add(replace(request, message=Detached(request.message), context=context))
 
 
 def _remembers_its_loss(self: Worker, error: Any) -> None:
