@@ -207,10 +207,4 @@ ODDITIES = (
         ),
         where=("MSG-025", "MSG-029", "MSG-030", "MSG-031"),
     ),
-    Oddity(
-        "a_connection_per_call",
-        "no connection is kept for the next call",
-        (mock.patch.dict(settings.DEFAULTS, broker_pool_limit=None),),
-        where=("ERR-006",),
-    ),
 )
