@@ -334,3 +334,24 @@ def test_attempts_share_their_expiry(world: World) -> None:
     for record in records:
         judgement = oracles.moment_within(record, "expires", sent.expires, sent.expires, why)
         world.judge("EXP-019", judgement)
+
+
+def left(world: World, called: Called) -> tuple[float, float]:
+    """Answer the least and the most seconds that the ``expires`` header can be after the call."""
+    at = moment(world.published(called).headers.get("expires"))
+    world.require("", at is not None, "a moment as expires header", "there is none")
+    assert at is not None
+    return at - called.after - oracles.MILLISECOND, at - called.before + oracles.MILLISECOND
+
+
+@check("EXP-020")
+def test_expires_is_elapsed_seconds_in_every_zone(world: World) -> None:
+    """A zone with daylight saving time changes nothing of the instant, however far away it is."""
+    world.begin(settings={"timezone": "Europe/Berlin", "enable_utc": True})
+    soon_least, soon_most = left(world, world.call(expires=7_200))
+    for days in range(13, 365, 13):
+        least, most = left(world, world.call(expires=days * 86_400 + 7_200))
+        between = (least - soon_most, most - soon_least)
+        expected = f"{days} days more of expires are {days * 86_400} s more"
+        holds = between[0] <= days * 86_400 <= between[1]
+        world.require("EXP-020", holds, expected, f"they are about {sum(between) / 2:.3f} s")

@@ -417,26 +417,3 @@ def test_errback_follows_the_last_attempt(world: World) -> None:
     )
     attempts = world.history.of("retried", task_id=message.task_id)
     world.judge("LNK-027", oracles.equal(1, len(attempts), "the number of retries", *attempts))
-
-
-@check("LNK-028")
-def test_immutable_errback_gets_its_own_arguments(world: World) -> None:
-    """A published errback with an immutable signature is called with that signature's arguments alone."""
-    errback = sig(UNKNOWN, "pre", immutable=True)
-    message = parent(world, "celeriac.fail", ("no",), errbacks=[errback])
-    require_followers(world, "LNK-028", message, [(UNKNOWN, ["pre"])])
-
-
-@check("LNK-029")
-def test_broken_chain_fails_to_its_end(world: World) -> None:
-    """When the first task of three raises, both that would have followed are stored as failed."""
-    world.begin()
-    ids = [str(uuid.uuid4()) for _ in range(2)]
-    reply_to = world.message().properties["reply_to"]
-    chain = [sig("celeriac.add", 1, task_id=task_id, reply_to=reply_to) for task_id in ids]
-    world.worker()
-    sent = world.send("celeriac.fail", ("no",), embed=Embed(chain=chain))
-    world.expect("ended", task_id=sent.task_id)
-    for task_id in ids:
-        world.wait("stored", task_id=task_id)
-        world.judge("LNK-029", oracles.stored(world.history, task_id, "FAILURE"))

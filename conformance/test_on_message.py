@@ -95,7 +95,7 @@ def test_body_has_the_members_of_the_record(world: World) -> None:
     called = world.call()
     children = [[["5d2c8a54-0c8f-4c5a-9a5b-8f2d6a4f9b01", None], None]]
     expected = {"task_id": called.id, "status": "HALFWAY", "result": {"seats": [1, None]}}
-    stored = {"traceback": "a text", "children": children}
+    stored: dict[str, Any] = {"traceback": "a text", "children": children}
     world.published(called)
     world.after(world.tick / 4, lambda: world.store(called, "HALFWAY", expected["result"], **stored))
     store_later(world, called, ("SUCCESS", 4))

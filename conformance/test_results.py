@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from celeriac.conformance import oracles
-from celeriac.conformance.adapter import Ok, Raised
-from celeriac.conformance.calls import Called
+from celeriac.conformance.adapter import Ok
 from celeriac.conformance.checks import check
-from celeriac.spec import validator, vectors
+from celeriac.spec import validator
 
 if TYPE_CHECKING:
     from celeriac.conformance.calls import Sent
@@ -290,6 +289,43 @@ def test_plain_record_keeps_the_call_to_itself(world: World) -> None:
     world.judge("RES-019", oracles.equal([], seen, "the extended members", record))
 
 
+@check("RES-028")
+def test_called_tasks_are_children(world: World) -> None:
+    """The id of a task that was called by a task stands among the children of its record."""
+    world.begin()
+    world.worker()
+    sent = world.send("celeriac.child", (2, 2))
+    ended = world.expect("ended", task_id=sent.task_id)
+    record = records_of(world, sent)[-1]
+    children = record.record.get("children")
+    named = str(ended.value) in str(children)
+    world.require("RES-028", named, f"children with {ended.value}", f"{children!r}", record)
+
+
+@check("RES-029")
+def test_ignored_expiry_is_not_stored(world: World) -> None:
+    """Nothing is stored of a task that has expired when nobody wants its result."""
+    world.begin()
+    world.worker()
+    sent = world.send("celeriac.add", (2, 2), expires=-1, ignore_result=True)
+    after = world.send("celeriac.add", (3, 3))
+    world.expect("stored", task_id=after.task_id, state="SUCCESS")
+    world.judge("RES-029", oracles.equal([], states(world, sent.task_id), "the stored states"))
+
+
+@check("RES-030")
+def test_ignored_start_is_not_stored(world: World) -> None:
+    """The setting that stores starts does so for those only whose result is wanted."""
+    world.begin(settings={"task_track_started": True})
+    world.worker()
+    sent = world.send("celeriac.add", (2, 2), ignore_result=True)
+    world.expect("ended", task_id=sent.task_id)
+    after = world.send("celeriac.add", (3, 3))
+    world.expect("stored", task_id=after.task_id, state="SUCCESS")
+    started = [state for state in states(world, sent.task_id) if state == "STARTED"]
+    world.judge("RES-030", oracles.equal([], started, "the stored starts"))
+
+
 # -- Redis and replies
 
 
@@ -336,91 +372,3 @@ def test_record_is_sent_to_the_caller(world: World) -> None:
     expected = {("", message.properties["reply_to"], message.properties["correlation_id"])}
     about = "exchange, routing key and correlation id of the replies"
     world.judge("RES-023", oracles.equal(expected, seen, about, *replies, stored))
-
-
-# -- what a caller reads
-
-
-@check("RES-024", roles=CALLER)
-def test_unknown_state_is_pending(world: World) -> None:
-    """A task that nobody has executed is as pending as one that nobody has called."""
-    world.begin()
-    unknown = Called(str(uuid.uuid4()), Ok(), world.now(), world.now())
-    for about, called in (("called", world.call()), ("never called", unknown)):
-        world.judge(
-            "RES-024", oracles.equal(Ok("PENDING"), world.state(called), f"the state of a task {about}")
-        )
-
-
-@check("RES-025", roles=CALLER)
-def test_state_is_the_last_that_was_stored(world: World) -> None:
-    """The state follows each record, also back from one of the task's own to a retry."""
-    world.begin()
-    called = world.call()
-    for case in vectors("results")["cases"]:
-        if "waiting" in case["outcome"]:
-            store(world, called, case["record"])
-            require_state(world, called, case["record"]["status"])
-
-
-def require_state(world: World, called: Called, status: str) -> None:
-    """Require that the state of a task becomes this one."""
-    world.until(lambda: world.state(called) == Ok(status), timeout=world.tick)
-    world.judge("RES-025", oracles.equal(Ok(status), world.state(called), "the state"))
-
-
-def store(world: World, called: Called, record: Mapping[str, Any]) -> None:
-    """Store a sample record as one of this task."""
-    members = {name: value for name, value in record.items() if name not in ("task_id", "status", "result")}
-    world.store(called, record["status"], record["result"], **members)
-
-
-@check("RES-026", roles=CALLER)
-def test_sample_records_are_read(world: World) -> None:
-    """Records with more and with fewer members, values and failures of every kind, are answered as the file says."""
-    world.begin()
-    cases = [case for case in vectors("results")["cases"] if "waiting" not in case["outcome"]]
-    for case in world.sample(cases):
-        called = world.call()
-        store(world, called, case["record"])
-        require_outcome(world, case, world.get(called))
-
-
-def require_outcome(world: World, case: Mapping[str, Any], answer: Ok | Raised) -> None:
-    """Require that a wait has answered or raised what a sample says."""
-    outcome = case["outcome"]
-    if "value" in outcome:
-        seen = answer.value.get("value", "absent") if isinstance(answer, Ok) else answer
-        world.judge("RES-026", oracles.equal(outcome["value"], seen, case["name"]))
-        return
-    error = outcome["error"]
-    holds = (
-        isinstance(answer, Raised)
-        and answer.category != "timeout"
-        and answer.type.rpartition(".")[2] == error.get("type", answer.type.rpartition(".")[2])
-        and error["text"] in answer.text
-    )
-    expected = f"{case['name']}: an error {error.get('type', 'of any type')} with the text {error['text']!r}"
-    world.require("RES-026", holds, expected, f"{answer}")
-
-
-@check("RES-027", roles=CALLER)
-def test_result_ignored_by_setting_is_null_at_once(world: World) -> None:
-    """Nobody executes the task, and still its result is answered."""
-    world.begin(settings={"task_ignore_result": True})
-    answer = world.get(world.call(), timeout=world.tick)
-    value = answer.value.get("value", "absent") if isinstance(answer, Ok) else answer
-    world.judge("RES-027", oracles.equal(None, value, "the answered result"))
-
-
-@check("RES-028")
-def test_called_tasks_are_children(world: World) -> None:
-    """The id of a task that was called by a task stands among the children of its record."""
-    world.begin()
-    world.worker()
-    sent = world.send("celeriac.child", (2, 2))
-    ended = world.expect("ended", task_id=sent.task_id)
-    record = records_of(world, sent)[-1]
-    children = record.record.get("children")
-    named = str(ended.value) in str(children)
-    world.require("RES-028", named, f"children with {ended.value}", f"{children!r}", record)

@@ -16,6 +16,7 @@ from celeriac.conformance import oracles
 from celeriac.conformance.checks import check
 from celeriac.conformance.decoding import body_of, plain_body
 from celeriac.conformance.probe_codecs import SERIALIZER, dump, load
+from celeriac.spec import vectors
 
 if TYPE_CHECKING:
     from celeriac.conformance.history import Record
@@ -233,3 +234,36 @@ def test_worker_reads_built_in_types_of_pickle(world: World) -> None:
     body = pickle.dumps([BUILT_IN, {}, EMBED], protocol=2)
     labels = {"content_type": "application/x-python-serialize", "content_encoding": "binary"}
     received(world, "SER-032", world.message("celeriac.echo").with_body(body, **labels), BUILT_IN)
+
+
+# -- what is accepted
+
+
+@check("SER-033")
+def test_content_types_may_be_named(world: World) -> None:
+    """A worker that was given content types executes JSON, and what else it has."""
+    names = ["json", *(name for name in ("yaml", "msgpack", "pickle") if world.has(f"serializer:{name}"))]
+    cases = [case for case in vectors("codec-labels")["cases"] if case["name"] in names]
+    world.begin(settings={"accept_content": [case["content_type"] for case in cases]})
+    world.worker()
+    for case in cases:
+        labels = {name: case[name] for name in ("content_type", "content_encoding")}
+        message = world.message().with_body(base64.b64decode(case["sample"]), **labels)
+        world.inject(message)
+        started = world.expect("started", task_id=message.task_id)
+        read = f"the arguments read from {case['content_type']}"
+        world.judge("SER-033", oracles.equal([2, 2], list(started.args), read, started))
+
+
+@check("SER-034", features=("serializer:yaml",))
+def test_json_needs_consent_too(world: World) -> None:
+    """A worker that was told to accept YAML leaves JSON alone."""
+    world.begin(settings={"accept_content": ["yaml"]})
+    world.worker()
+    sent_json = world.send("celeriac.add", (2, 2))
+    case = next(case for case in vectors("codec-labels")["cases"] if case["name"] == "yaml")
+    labels = {name: case[name] for name in ("content_type", "content_encoding")}
+    after = world.message().with_body(base64.b64decode(case["sample"]), **labels)
+    world.inject(after)
+    world.expect("ended", task_id=after.task_id)
+    world.judge("SER-034", oracles.never_started(world.history, sent_json.task_id))

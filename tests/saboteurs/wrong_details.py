@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from unittest import mock
 from zoneinfo import ZoneInfo
 
-from celeriac.reference import task
+from celeriac.reference import message, task
 from celeriac.reference.app import App
 from celeriac.reference.result import AsyncResult
 from celeriac.reference.results.base import exception_of
+from celeriac.reference.worker import execution
 from celeriac.reference.worker.intake import Request
+from celeriac.reference.worker.links import send_callbacks
 from celeriac.reference.worker.worker import Worker
 from tests.saboteurs.exchanges import recalled
 from tests.saboteurs.variants import Change, Saboteur
@@ -21,6 +23,8 @@ from tests.saboteurs.variants import Change, Saboteur
 __all__ = ["SABOTEURS"]
 
 _call = App.call
+_message = App._message
+_ignores = App._ignores
 _hold = Worker._hold
 _again = task._options_of
 _outcome = AsyncResult._outcome
@@ -71,6 +75,29 @@ def _attempts_never_expire(request: Any) -> dict[str, Any]:
     return {**_again(request), "expires": None}
 
 
+def _wall_time(self: App, name: str, args: Any, kwargs: Any, resolved: dict[str, Any]) -> message.TaskMessage:
+    expires = resolved.get("expires")
+    if isinstance(expires, int | float):
+        zone = ZoneInfo(getattr(self.conf, "timezone", "UTC"))
+        local = self.clock.now().astimezone(zone) + timedelta(seconds=expires)
+        resolved = {**resolved, "expires": local}
+    return _message(self, name, args, kwargs, resolved)
+
+
+def _stored_all_the_same(state: str) -> Change:
+    """Answer the exchange that stores one state of tasks whose results are ignored."""
+
+    def ignores(self: App, context: Any, stored: str) -> bool:
+        return stored != state and _ignores(self, context, stored)
+
+    return mock.patch.object(App, "_ignores", ignores)
+
+
+def _wanted_results_only(app: App, context: Any, value: Any) -> None:
+    if not context.ignore_result:
+        send_callbacks(app, context, value)
+
+
 def _revoked_always_raises(record: Mapping[str, Any], propagate: bool) -> Any:
     if record["status"] == "REVOKED":
         raise exception_of(record)
@@ -115,6 +142,33 @@ SABOTEURS = (
         "the message of a further attempt does not expire",
         (mock.patch.object(task, "_options_of", _attempts_never_expire),),
         "EXP-019",
+    ),
+    Saboteur(
+        "expires_by_the_wall",
+        "an expires in seconds is added to the local wall time",
+        (mock.patch.object(App, "_message", _wall_time),),
+        "EXP-020",
+        seen="Celery 5.5.3 (celery#9669)",
+    ),
+    Saboteur(
+        "expiry_is_never_ignored",
+        "that a task has expired is stored, whoever does not want it",
+        (_stored_all_the_same("REVOKED"),),
+        "RES-029",
+        seen="Celery 5.5.3",
+    ),
+    Saboteur(
+        "start_is_never_ignored",
+        "the start of a task is stored, whoever does not want it",
+        (_stored_all_the_same("STARTED"),),
+        "RES-030",
+        seen="Celery 5.5.3",
+    ),
+    Saboteur(
+        "wanted_results_only",
+        "the callbacks of a task whose result is ignored are not sent",
+        (mock.patch.object(execution, "send_callbacks", _wanted_results_only),),
+        "LNK-047",
     ),
     Saboteur(
         "null_retry_is_off",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import date, datetime
 from typing import Any
@@ -97,6 +97,10 @@ def _decoded_to_be_sure(received: Any, accept: Any) -> Any:
         with suppress(Exception):
             pickle.loads(received.body)
     return _read_body(received, accept)
+
+
+def _names_only(names: Iterable[str]) -> frozenset[str]:
+    return _accepted_types([name for name in names if "/" not in name])
 
 
 def taken_for(option: str, name: str, replacement: str | None) -> Change:
@@ -192,6 +196,18 @@ SABOTEURS = (
         "a worker passes tuples and sets of a pickled message on as lists",
         (read(PICKLE, lambda args: deep(_lists_only, args)),),
         "SER-032",
+    ),
+    Saboteur(
+        "content_types_are_no_names",
+        "a worker overlooks what accept_content gives as a content type",
+        (mock.patch.object(worker, "accepted_types", _names_only),),
+        "SER-033",
+    ),
+    Saboteur(
+        "json_is_always_accepted",
+        "a worker accepts JSON, whatever accept_content says",
+        (mock.patch.object(worker, "accepted_types", lambda names: _accepted_types([*names, "json"])),),
+        "SER-034",
     ),
     Saboteur(
         "registered_scheme_is_none",

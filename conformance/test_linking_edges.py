@@ -1,0 +1,65 @@
+"""Linking, at its edges: followers that want no result, results that nobody keeps, and chains without an end."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from celeriac.conformance import oracles
+from celeriac.conformance.checks import check
+from celeriac.conformance.decoding import body_of
+from celeriac.conformance.messages import Embed
+from celeriac.conformance.messages import wire_signature as sig
+
+if TYPE_CHECKING:
+    from celeriac.conformance.world import World
+
+#: A task that no worker of a check knows.
+UNKNOWN = "somebody.elses.task"
+
+
+def require_follower(
+    world: World, requirement: str, task: str, args: list[Any], expected: list[Any], **fields: Any
+) -> None:
+    """Require that one message follows a task, for the unknown task and with these arguments."""
+    world.begin()
+    world.worker()
+    sent = world.send(task, args, **fields)
+    world.expect("ended", task_id=sent.task_id)
+    after = world.send("celeriac.add", (3, 3))
+    world.expect("ended", task_id=after.task_id)
+    records = [r for r in world.history.of("published") if r.headers.get("task") == UNKNOWN]
+    seen = [list(body_of(record)[0]) for record in records]
+    world.judge(requirement, oracles.equal([expected], seen, "the arguments of what follows", *records))
+
+
+@check("LNK-028")
+def test_immutable_errback_gets_its_own_arguments(world: World) -> None:
+    """A published errback with an immutable signature is called with that signature's arguments alone."""
+    embed = Embed(errbacks=[sig(UNKNOWN, "pre", immutable=True)])
+    require_follower(world, "LNK-028", "celeriac.fail", ["no"], ["pre"], embed=embed)
+
+
+@check("LNK-029")
+def test_broken_chain_fails_to_its_end(world: World) -> None:
+    """When the first task of three raises, both that would have followed are stored as failed."""
+    world.begin()
+    ids = [str(uuid.uuid4()) for _ in range(2)]
+    reply_to = world.message().properties["reply_to"]
+    chain: list[Mapping[str, Any]] = [
+        sig("celeriac.add", 1, task_id=task_id, reply_to=reply_to) for task_id in ids
+    ]
+    world.worker()
+    sent = world.send("celeriac.fail", ("no",), embed=Embed(chain=chain))
+    world.expect("ended", task_id=sent.task_id)
+    for task_id in ids:
+        world.wait("stored", task_id=task_id)
+        world.judge("LNK-029", oracles.stored(world.history, task_id, "FAILURE"))
+
+
+@check("LNK-047")
+def test_ignored_result_is_passed_on(world: World) -> None:
+    """A callback follows a task whose result nobody stores, and gets the result."""
+    embed = Embed(callbacks=[sig(UNKNOWN, 16)])
+    require_follower(world, "LNK-047", "celeriac.add", [2, 2], [4, 16], embed=embed, ignore_result=True)
