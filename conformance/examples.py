@@ -35,6 +35,7 @@ __all__ = [
     "require_end",
     "require_handles",
     "require_message",
+    "require_readable",
     "value_of",
     "with_worker",
 ]
@@ -45,8 +46,13 @@ LIFE = ("BAS-001", "SER-001", "MSG-019", "RES-011", "ONM-007")
 #: States after which nothing more is stored of a task.
 FINAL = frozenset({"SUCCESS", "FAILURE", "REVOKED"})
 
-#: What may be malformed -> who says so.
-DECIDED_BY = {"message": "the chapter MSG", "record": "RES-010", "handle": "BAS-008"}
+#: What may not be as it should -> who says so.
+DECIDED_BY = {
+    "message": "the chapter MSG",
+    "record": "RES-010",
+    "handle": "BAS-008",
+    "result": "ONM-007 and RES-026",
+}
 
 Check = TypeVar("Check", bound=Callable[..., None])
 
@@ -164,10 +170,19 @@ def require_handles(answered: Sequence[str], messages: Sequence[Record]) -> None
         NotApplicable: they are not.
     """
     sent = [record.task_id for record in messages]
-    differ = [
-        f"answered {one}, sent {other}" for one, other in zip(answered, sent, strict=True) if one != other
-    ]
-    _decides_nothing("handle", differ)
+    _decides_nothing("handle", [] if list(answered) == sent else [f"answered {answered}, sent {sent}"])
+
+
+def require_readable(world: World, values: Sequence[tuple[Called, Any]]) -> None:
+    """End the check without a verdict when waiting for each of these tasks alone does not answer its value.
+
+    Raises:
+        NotApplicable: it does not.
+    """
+    seen = [(value_of(world.get(called)), value) for called, value in values]
+    _decides_nothing(
+        "result", [f"{found!r} in place of {value!r}" for found, value in seen if found != value]
+    )
 
 
 def value_of(answer: Ok | Raised) -> Any:
@@ -188,13 +203,15 @@ def _require_stored(world: World, task_id: str, value: Any) -> None:
 
 
 def _decides_nothing(what: str, faults: Sequence[str]) -> None:
-    """End the check without a verdict when a message, a record or a handle has faults that other checks will find.
+    """End the check without a verdict when something has faults that other checks will find.
 
     Raises:
         NotApplicable: it has.
     """
     if faults:
-        message = f"the {what} is malformed, for {DECIDED_BY[what]} to decide: {'; '.join(faults[:3])}"
+        message = (
+            f"the {what} is not as it should be, for {DECIDED_BY[what]} to decide: {'; '.join(faults[:3])}"
+        )
         raise NotApplicable(message)
 
 

@@ -22,6 +22,7 @@ from celeriac.conformance.examples import (
     require_end,
     require_handles,
     require_message,
+    require_readable,
     value_of,
     with_worker,
 )
@@ -283,6 +284,7 @@ def test_group_of_four_sums(world: World) -> None:
     require_handles([called.id for called in group.calls], messages)
     for called, pair, total in zip(group.calls, NUMBERS, SUMS, strict=True):
         require_done(world, Run("celeriac.add", pair, {}, {}, called, answer), total)
+    require_readable(world, list(zip(group.calls, SUMS, strict=True)))
     values = value_of(answer)
     gaps = isinstance(values, list) and (len(values) < len(SUMS) or None in values)
     world.require("LNK-040", not gaps, "a value for each task of the group", f"{values!r}")
