@@ -254,7 +254,8 @@ class Conformance:
             return (-1,)
         areas = [chapter.prefix for chapter in self.run.spec.chapters]
         flavour = self.run.options.flavours.index(check.flavour)
-        return (flavour, areas.index(check.requirements[0].split("-")[0]), *item.reportinfo()[:2], item.name)
+        first = min(areas.index(identity.split("-")[0]) for identity in check.requirements)
+        return (flavour, first, *item.reportinfo()[:2], item.name)
 
     # -- one check ------------------------------------------------------------------------------------
 
@@ -263,6 +264,8 @@ class Conformance:
         """Open the stage of the check's flavour, where its messages can be seen."""
         check = self._checks.get(item.nodeid)
         if check is not None and self.stages.enter(check.flavour):
+            needs = [planned.needs for planned in self.run.planned if planned.flavour == check.flavour]
+            self.stages.prepare(need.lease for need in needs if need.lease is not None)
             self.narrator.stage(check.flavour, self.stages)
 
     @pytest.hookimpl(tryfirst=True)
