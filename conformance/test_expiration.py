@@ -253,6 +253,8 @@ def fate(world: World, expires: datetime) -> tuple[bool, str]:
     history, task_id = world.history, message.task_id
     world.until(lambda: any(record.state in FINAL for record in history.of("stored", task_id=task_id)))
     states = [record.state for record in history.of("stored", task_id=task_id)]
+    if states[-1:] == ["SUCCESS"]:
+        world.wait("started", task_id=task_id)  # the worker's own report may come after what the wire shows
     return bool(history.of("started", task_id=task_id)), states[-1] if states else "nothing"
 
 
