@@ -112,7 +112,7 @@ class History:
         return view
 
     def when(self, kind: str, count: int, action: Callable[[], None]) -> None:
-        """Do something, once, as soon as ``count`` further records of a kind are there; whoever adds the last does it."""
+        """Do something, once, when ``count`` further records of a kind are there; whoever adds the last does it."""
         numbers = itertools.count(1)
 
         def watch(record: Record) -> None:

@@ -11,7 +11,7 @@ import itertools
 import traceback
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -19,7 +19,7 @@ from celeriac.conformance import embedded
 from celeriac.conformance.adapter import Adapter, Answer, Broken, Event, Scenario
 from celeriac.conformance.history import History
 from celeriac.conformance.inject import Injector
-from celeriac.conformance.providers import BrokerInfo, LeaseTimes
+from celeriac.conformance.providers import BrokerInfo, Lease, LeaseTimes
 from celeriac.conformance.strategies import examples
 
 if TYPE_CHECKING:
@@ -101,6 +101,9 @@ class Stage(ABC):
     def now(self) -> float:
         """Answer epoch seconds."""
         return self.clock.now().timestamp()
+
+    def prepare(self, leases: Iterable[Lease]) -> None:  # noqa: B027 - a stage may have nothing to prepare
+        """Learn which kinds of broker time-outs scenarios will ask for."""
 
     @abstractmethod
     def begin(

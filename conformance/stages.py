@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from celeriac.conformance.adapter import Adapter
-from celeriac.conformance.providers import Unavailable, find
+from celeriac.conformance.providers import Lease, Unavailable, find
 from celeriac.conformance.stage import Stage
 from celeriac.conformance.verdicts import HarnessError
 from celeriac.conformance.virtual_stage import VirtualStage
@@ -57,6 +57,11 @@ class Stages:
         except Exception as error:  # noqa: BLE001 - it becomes the verdict of its checks
             self._failure = _verdict(error)
         return True
+
+    def prepare(self, leases: Iterable[Lease]) -> None:
+        """Tell the open stage, if there is one, which kinds of time-outs its scenarios will ask for."""
+        if self._stage is not None:
+            self._stage.prepare(leases)
 
     def current(self) -> Stage:
         """Answer the open stage.

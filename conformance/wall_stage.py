@@ -8,14 +8,14 @@ from __future__ import annotations
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from celeriac.conformance import embedded
 from celeriac.conformance.adapter import Adapter, Answer, Scenario
 from celeriac.conformance.history import History
 from celeriac.conformance.inject import AmqpInjector, RedisInjector
-from celeriac.conformance.providers import Node, Provider
+from celeriac.conformance.providers import Lease, Node, Provider
 from celeriac.conformance.stage import Stage
 from celeriac.conformance.tap import Ledger, Tap
 from celeriac.conformance.verdicts import NotApplicable
@@ -54,6 +54,10 @@ class WallStage(Stage):
     def clock(self) -> embedded.WallClock:
         """Answer the machine's clock."""
         return self._clock
+
+    def prepare(self, leases: Iterable[Lease]) -> None:
+        """Start brokers with such time-outs ahead, where that takes long."""
+        self._provider.prepare(leases)
 
     def begin(
         self,

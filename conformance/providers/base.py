@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import quote, urlsplit
@@ -116,12 +119,15 @@ class Provider(ABC):
 
     #: The ways to take a message back that this provider's brokers can be set to.
     leases: tuple[Lease, ...] = ()
+    #: Whether a broker takes so long to start that it is worth doing so before it is needed.
+    slow = False
 
     def __init__(self, flavour: str, source: str) -> None:
         self.flavour = flavour
         self.source = source
         self.link = LINKS[flavour]
         self._nodes: dict[Lease | None, Node] = {}
+        self._starting: dict[Lease | None, Future[Node]] = {}
         atexit.register(self.close)
 
     def info(self) -> BrokerInfo:
@@ -142,12 +148,24 @@ class Provider(ABC):
             known = " or ".join(self.leases) or "none that can be set"
             raise Unavailable(f"{self.flavour} from {self.source} has no lease {lease!r} (it has {known})")
         if lease not in self._nodes:
-            self._nodes[lease] = self.start(lease)
+            future = self._starting.pop(lease, None)
+            self._nodes[lease] = self.start(lease) if future is None else future.result()
         return self._nodes[lease]
+
+    def prepare(self, leases: Iterable[Lease]) -> None:
+        """Begin to start the brokers with these leases, if that is slow; what goes wrong, ``node`` will say."""
+        for lease in set(leases).intersection(self.leases if self.slow else ()) - {
+            *self._nodes,
+            *self._starting,
+        }:
+            future = self._starting[lease] = Future()
+            threading.Thread(target=_settle, args=(future, partial(self.start, lease)), daemon=True).start()
 
     def close(self) -> None:
         """End every broker that this provider started; may be called twice."""
         atexit.unregister(self.close)
+        wait(self._starting.values())
+        self._starting.clear()
         self._nodes.clear()
         self.stop()
 
@@ -170,3 +188,10 @@ class Provider(ABC):
         self, kind: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _settle(future: Future[Node], start: Callable[[], Node]) -> None:
+    try:
+        future.set_result(start())
+    except BaseException as error:  # noqa: BLE001 - it is told to whoever asks for the broker
+        future.set_exception(error)

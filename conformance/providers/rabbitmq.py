@@ -51,6 +51,7 @@ class RabbitProcess(Provider):
     """Private nodes: own name, ports, data and epmd; loopback only."""
 
     leases = ("channel-close",)
+    slow = True
 
     def __init__(self) -> None:
         super().__init__("rabbitmq", "process")

@@ -7,7 +7,7 @@ import sys
 import textwrap
 import traceback
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,9 @@ class ScriptedStage:
 
     def now(self) -> float:
         return 0.0
+
+    def prepare(self, leases: Iterable[str]) -> None:
+        """Have no brokers to start."""
 
     def begin(self, **_: Any) -> Answer:
         self.history = History()

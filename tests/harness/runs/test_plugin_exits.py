@@ -323,6 +323,7 @@ class Stage:
     identity = {"implementation": "Scripted", "version": "1"}
     missing = {}
     broker = None
+    def prepare(self, leases): pass
     def close(self): pass
 
 def pytest_celeriac_stage():

@@ -1,0 +1,82 @@
+"""Brokers that are started before they are needed."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from celeriac.conformance.providers import Lease, Node, Provider, Unavailable
+
+
+class Slow(Provider):
+    """A provider whose brokers start when ``go`` is set, or fail then if there is a ``failure``."""
+
+    leases = ("channel-close",)
+    slow = True
+
+    def __init__(self, failure: str | None = None) -> None:
+        super().__init__("rabbitmq", "script")
+        self.go = threading.Event()
+        self.failure = failure
+        self.started: list[Lease | None] = []
+        self.stopped = 0
+
+    def start(self, lease: Lease | None) -> Node:
+        self.started.append(lease)
+        assert self.go.wait(20)
+        if self.failure is not None:
+            raise Unavailable(self.failure)
+        return Node.local("amqp", 5672)
+
+    def stop(self) -> None:
+        self.stopped = len(self.started)
+
+    def version(self, node: Node) -> str:
+        return "1"
+
+
+def test_prepared_broker_is_started_once_and_waited_for() -> None:
+    """A broker is started when it is prepared, whoever asks for it gets that one, and other leases are left alone."""
+    with Slow() as provider:
+        provider.prepare(["channel-close", "redeliver"])
+        provider.prepare(["channel-close"])
+        provider.go.set()
+
+        assert provider.node("channel-close") is provider.node("channel-close")
+        provider.prepare(["channel-close"])
+        assert provider.started == ["channel-close"]
+
+
+def test_failure_to_prepare_is_told_to_whoever_asks() -> None:
+    """What goes wrong ahead is raised when the broker is wanted, and the next one to ask starts it again."""
+    with Slow("no memory") as provider:
+        provider.prepare(["channel-close"])
+        provider.go.set()
+
+        with pytest.raises(Unavailable, match="no memory"):
+            provider.node("channel-close")
+        provider.failure = None
+        assert provider.node("channel-close").port == 5672
+
+
+def test_close_waits_for_what_is_starting() -> None:
+    """A broker that is still starting when its provider closes is ended like the others."""
+    provider = Slow()
+    provider.prepare(["channel-close"])
+    threading.Timer(0.05, provider.go.set).start()
+
+    provider.close()
+
+    assert provider.stopped == 1
+    assert provider.go.is_set()
+
+
+def test_quick_brokers_are_not_started_ahead() -> None:
+    """Where starting is cheap nothing happens until a broker is wanted."""
+    with Slow() as provider:
+        provider.slow = False
+        provider.go.set()
+        provider.prepare(["channel-close"])
+
+        assert provider.started == []
