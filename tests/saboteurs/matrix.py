@@ -16,10 +16,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from celeriac.conformance.outcome import worst
+from celeriac.conformance.outcome import GRAVITY, worst
 from tests.saboteurs.variants import Oddity, Saboteur, Variant
 
-__all__ = ["Matrix", "Outcome"]
+__all__ = ["BAD", "Matrix", "Outcome"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,6 +28,9 @@ PATIENCE_S = 300.0
 
 #: What a check concludes that blames nobody and clears nobody.
 SILENT = frozenset({"not-run", "inconclusive", "not-applicable"})
+
+#: Verdicts that say that something is wrong.
+BAD = GRAVITY[: GRAVITY.index("pass")]
 
 
 @dataclass(frozen=True)
@@ -72,20 +75,21 @@ class Outcome:
         """Answer the checks that the variant was judged by."""
         return {check for verdicts in self.verdicts.values() for check in verdicts}
 
-    def changed(self, baseline: Outcome) -> dict[str, str]:
-        """Answer the verdicts of the requirements that get another one than from the same checks in ``baseline``.
+    def failed(self) -> dict[str, str]:
+        """Answer the requirements whose verdict is graver than a pass.
 
-        A check that ended before it came to a requirement, or could not decide, says nothing of that.
+        A check that ended at one of its requirements has no verdict on the others.
         """
-        reached = {
-            name: {check: verdict for check, verdict in verdicts.items() if verdict not in SILENT}
-            for name, verdicts in self.verdicts.items()
-        }
-        both = ((name, found, baseline.verdicts[name]) for name, found in reached.items() if found)
+        found = {name: worst(verdicts.values()) for name, verdicts in self.verdicts.items()}
+        return {name: verdict for name, verdict in found.items() if verdict in BAD}
+
+    def differing(self, baseline: Outcome) -> dict[str, str]:
+        """Answer the checks that do not say of their requirements what they said of the baseline."""
         return {
-            name: worst(found.values())
-            for name, found, before in both
-            if worst(found.values()) != worst(before[check] for check in found)
+            check: verdict
+            for name, verdicts in self.verdicts.items()
+            for check, verdict in verdicts.items()
+            if verdict != baseline.verdicts[name][check]
         }
 
     def caught_by(self, requirement: str) -> list[str]:

@@ -4,8 +4,9 @@
 
 One pytest session collects the checks; every variant is judged by a fork of it that runs those it needs.  The
 reference comes first and notes which check comes by which place (``places.py``); a saboteur is judged by the
-checks that come by its own: those of its chapter in depth, and ``SPREAD`` of all others, different ones for each
-saboteur, with few examples.  With ``CELERIAC_SABOTEURS=all`` every variant is judged by the whole suite in depth.
+checks that come by its own: those of its requirement as in a verdict run, those of its chapter with fewer
+examples, and ``SPREAD`` of all others, different ones for each saboteur, with hardly any.  With
+``CELERIAC_SABOTEURS=all`` every variant is judged by the whole suite, as in a verdict run.
 
 Every variant gets a report folder ``FOLDER/ID``; a line of JSON tells of each that is finished.  All imports are
 made before the first fork, and this process has one thread, so that forking it is safe.
@@ -19,8 +20,8 @@ import os
 import random
 import resource
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,30 +72,42 @@ PYTEST = (
 )
 
 
-class Depths(VirtualStage):
-    """The virtual stage with fewer examples than a verdict run has, none of which is made smaller."""
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """How deeply a check looks: examples of a property, cases of a table."""
 
-    in_depth = True
+    examples: int
+    cases: int
+
+
+#: As in a verdict run, for the requirements that a variant is about; for the rest of their chapters; for the others.
+WHOLE, SOME, FEW = Tries(VirtualStage.budget, VirtualStage.samples), Tries(6, 10), Tries(1, 2)
+
+
+class Depths(VirtualStage):
+    """The virtual stage that can do with fewer examples than a verdict run, none of which is made smaller."""
+
+    tries = WHOLE
 
     @property
     def samples(self) -> int:  # type: ignore[override] # as a number, it is the same for all checks
         """Answer how many cases of a table a check tries."""
-        return 10 if self.in_depth else 2
+        return self.tries.cases
 
     def properties(self, body: Any) -> Any:
-        """Let a property be tried with few examples, or just one."""
-        return examples(6 if self.in_depth else 1, shrink=False)(body)
+        """Apply the settings."""
+        return examples(self.tries.examples, shrink=False)(body)
 
 
 class Judge:
     """A pytest plugin that opens that stage, and decides how deeply each check looks.
 
     Args:
-        chapters: the prefixes of the chapters to look into in depth; None is every one.
+        variant: what is judged.
     """
 
-    def __init__(self, chapters: frozenset[str] | None) -> None:
-        self._chapters = chapters
+    def __init__(self, variant: Variant) -> None:
+        self._variant = variant
         self._stage: Depths | None = None
 
     @pytest.hookimpl(tryfirst=True)
@@ -106,8 +119,8 @@ class Judge:
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Set the depth."""
-        if self._stage is not None:
-            self._stage.in_depth = self._chapters is None or not self._chapters.isdisjoint(areas(item))
+        if self._stage is not None and not EVERYTHING:
+            self._stage.tries = depth(item, self._variant)
 
 
 class Forks:
@@ -170,7 +183,7 @@ class Forks:
         gc.disable()
         resource.setrlimit(resource.RLIMIT_CPU, (LIMIT_S, LIMIT_S))
         manager = session.config.pluginmanager
-        manager.register(Judge(None if EVERYTHING else chapters(variant)))
+        manager.register(Judge(variant))
         if not self._items:
             self._footprints = Footprints()
             manager.register(self._footprints)
@@ -184,11 +197,11 @@ class Forks:
         session.config.option.celeriac_adapter = spelling
 
     def _concerned(self, variant: Variant, items: Sequence[pytest.Item]) -> list[pytest.Item]:
-        exchanged, own = places(variant), chapters(variant)
+        exchanged = places(variant)
         wanted = [
             item for item in items if exchanged is None or not exchanged.isdisjoint(self._items[item.nodeid])
         ]
-        others = [item for item in wanted if own is not None and own.isdisjoint(areas(item))]
+        others = [item for item in wanted if depth(item, variant) is FEW]
         if not isinstance(variant, Saboteur) or len(others) <= SPREAD:
             return wanted
         drawn = random.Random(variant.id).sample(others, SPREAD)  # noqa: S311 - checks are drawn, not keys
@@ -196,21 +209,25 @@ class Forks:
         return [item for item in wanted if item not in left_out]
 
 
-def areas(item: pytest.Item) -> set[str]:
-    """Answer the prefixes of the chapters that a check belongs to."""
-    subject = subject_of(item)
-    return {name.split("-")[0] for name in subject.requirements} if subject else set()
+def depth(item: pytest.Item, variant: Variant) -> Tries:
+    """Answer how deeply a check looks at a variant; the reference and broken adapters are about nothing."""
+    subject, about = subject_of(item), subjects(variant)
+    decided = subject.requirements if subject else ()
+    if not about.isdisjoint(decided):
+        return WHOLE
+    return FEW if areas(about).isdisjoint(areas(decided)) and about else SOME
 
 
-def chapters(variant: Variant) -> frozenset[str] | None:
-    """Answer the prefixes of the chapters that a variant is about, None for all."""
+def subjects(variant: Variant) -> frozenset[str]:
+    """Answer the requirements that a variant is about."""
     if isinstance(variant, Saboteur):
-        names: tuple[str, ...] = (variant.requirement, *variant.also)
-    elif isinstance(variant, Oddity):
-        names = variant.where
-    else:
-        return None
-    return frozenset(name.split("-")[0] for name in names)
+        return frozenset((variant.requirement, *variant.also))
+    return frozenset(variant.where) if isinstance(variant, Oddity) else frozenset()
+
+
+def areas(requirements: Iterable[str]) -> set[str]:
+    """Answer the prefixes of the chapters of requirements."""
+    return {name.split("-")[0] for name in requirements}
 
 
 def redirect(log: Path) -> None:

@@ -27,7 +27,7 @@ def test_saboteur_is_caught(matrix: Any, baseline: Any, variant: Saboteur) -> No
     """The suite fails the requirement that a saboteur breaks, by its name, and no other."""
     outcome = matrix[variant]
     broken = dict.fromkeys((variant.requirement, *variant.also), "fail")
-    assert outcome.changed(baseline) == broken, f"{variant.what}\n{outcome.log[-3000:]}"
+    assert outcome.failed() == broken, f"{variant.what}\n{outcome.log[-3000:]}"
     assert outcome.status == FAILED
     sentence = load().requirements[variant.requirement].sentence
     told = " ".join(outcome.log.split())
