@@ -88,6 +88,14 @@ class Lab:
         """The moments at which a task started."""
         return [at for at, kind, data in self.seen if kind == "started" and data["task_id"] == task_id]
 
+    def settled(self) -> list[str]:
+        """How the deliveries of the task queue were settled, in order."""
+        kinds = []
+        for event in self.events("ack", "reject"):
+            requeued = event.kind == "reject" and event.data["requeue"]
+            kinds.append("requeued" if requeued else {"ack": "acked", "reject": "rejected"}[event.kind])
+        return kinds
+
     def inject(self, body: bytes | str, headers: Mapping[str, Any], **properties: Any) -> None:
         """Send a message that no application would send."""
         with kombu.Connection(self.url) as connection:
@@ -128,3 +136,9 @@ def new_lab() -> Iterator[Callable[..., Lab]]:
 def lab(new_lab: Callable[..., Lab]) -> Lab:
     """A world with RabbitMQ as most people know it."""
     return new_lab()
+
+
+@pytest.fixture(params=["memory", "rpc"])
+def results(request: pytest.FixtureRequest, lab: Lab) -> App:
+    """An application for each result back end that works in virtual time."""
+    return lab.app("rpc://" if request.param == "rpc" else None)
