@@ -9,9 +9,9 @@ from celeriac.conformance.adapter import Adapter
 from tests.saboteurs import (
     odd,
     wrong_brokers,
-    wrong_delivering,
     wrong_composing,
     wrong_connections,
+    wrong_delivering,
     wrong_details,
     wrong_encoding,
     wrong_following,
@@ -20,6 +20,7 @@ from tests.saboteurs import (
     wrong_linking,
     wrong_messages,
     wrong_moments,
+    wrong_on_redis,
     wrong_options,
     wrong_receiving,
     wrong_results,
@@ -30,7 +31,7 @@ from tests.saboteurs import (
 )
 from tests.saboteurs.variants import Oddity, Saboteur, Variant, adapter_of
 
-__all__ = ["BROKEN", "ODDITIES", "REFERENCE", "SABOTEURS", "VARIANTS"]
+__all__ = ["BROKEN", "ODDITIES", "ON_REDIS", "REFERENCE", "SABOTEURS", "VARIANTS"]
 
 SABOTEURS: tuple[Saboteur, ...] = (
     *wrong_options.SABOTEURS,
@@ -54,6 +55,9 @@ SABOTEURS: tuple[Saboteur, ...] = (
     *wrong_values.SABOTEURS,
 )
 
+#: Those that need a real Redis to be caught.
+ON_REDIS: tuple[Saboteur, ...] = wrong_on_redis.SABOTEURS
+
 ODDITIES: tuple[Oddity, ...] = odd.ODDITIES
 
 #: The reference itself, by which every variant is measured.
@@ -73,7 +77,7 @@ BROKEN = (
     ),
 )
 
-VARIANTS = {variant.id: variant for variant in (REFERENCE, *SABOTEURS, *ODDITIES, *BROKEN)}
+VARIANTS = {variant.id: variant for variant in (REFERENCE, *SABOTEURS, *ON_REDIS, *ODDITIES, *BROKEN)}
 
 
 def __getattr__(name: str) -> type[Adapter]:

@@ -11,7 +11,7 @@ import pytest
 from celeriac.spec import load, validator
 from tests.saboteurs import coverage
 from tests.saboteurs.coverage import AWAITED, CHECKS, Check, Coverage, module_of, read_checks
-from tests.saboteurs.roster import SABOTEURS
+from tests.saboteurs.roster import ON_REDIS, SABOTEURS
 from tests.saboteurs.variants import Saboteur
 
 pytestmark = pytest.mark.coverage
@@ -30,7 +30,7 @@ def small(*checks: Check, saboteurs: tuple[Saboteur, ...] = (SABOTEUR,), awaited
 
 def test_nothing_is_missing() -> None:
     """Every requirement has a check or a reason, every check a requirement, every checked MUST a saboteur."""
-    found = Coverage(SPEC, read_checks(), SABOTEURS)
+    found = Coverage(SPEC, read_checks(), (*SABOTEURS, *ON_REDIS))
     missing = [gap for gap in found.gaps() if not gap.awaited]
     assert missing == [], "\n".join(found.table())
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from celeriac.spec import load
-from tests.saboteurs.roster import BROKEN, ODDITIES, SABOTEURS, VARIANTS
+from tests.saboteurs.roster import BROKEN, ODDITIES, ON_REDIS, SABOTEURS, VARIANTS
 from tests.saboteurs.variants import Saboteur
 
 pytestmark = pytest.mark.saboteurs
@@ -40,7 +40,7 @@ def test_reference_is_green(baseline: Any) -> None:
     assert baseline.requirements["ETA-004"]["verdict"] == "pass"
 
 
-@pytest.mark.parametrize("saboteur", SABOTEURS, ids=named)
+@pytest.mark.parametrize("saboteur", [*SABOTEURS, *ON_REDIS], ids=named)
 def test_saboteur_breaks_a_requirement(saboteur: Saboteur) -> None:
     """The requirements that a saboteur names exist, and it says why when there are several."""
     known = load().requirements
@@ -50,6 +50,6 @@ def test_saboteur_breaks_a_requirement(saboteur: Saboteur) -> None:
 
 def test_ids_are_unique() -> None:
     """No two variants share an id, and each id can be given to --adapter."""
-    counts = Counter(variant.id for variant in (*SABOTEURS, *ODDITIES, *BROKEN))
+    counts = Counter(variant.id for variant in (*SABOTEURS, *ON_REDIS, *ODDITIES, *BROKEN))
     assert [name for name, count in counts.items() if count > 1 or not name.isidentifier()] == []
     assert len(VARIANTS) == len(counts) + 1

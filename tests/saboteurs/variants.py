@@ -8,10 +8,13 @@ it ends, so that the harness itself never meets it.  Any variant can be judged b
 
 from __future__ import annotations
 
+import os
+import sys
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from celeriac.adapters.fork_server import ForkServer
 from celeriac.adapters.reference.adapter import ReferenceAdapter
 from celeriac.conformance.adapter import Adapter, Answer, Scenario
 
@@ -61,13 +64,15 @@ class Oddity(Variant):
 
 
 class _Changed(ReferenceAdapter):
-    """The reference adapter that makes the changes of its variant for each scenario."""
+    """The reference adapter that makes the changes of its variant for each scenario, also in worker processes."""
 
     variant: ClassVar[Variant]
 
     def __init__(self) -> None:
         super().__init__()
         self._changes = ExitStack()
+        command = [sys.executable, "-m", "tests.saboteurs.worker", self.variant.id]
+        self._server = ForkServer(command, {"PYTHONPATH": os.pathsep.join(sys.path)})
 
     def begin(self, scenario: Scenario) -> Answer:
         """Make the changes, then begin."""
