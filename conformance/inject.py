@@ -142,7 +142,7 @@ class RedisInjector:
     def send(self, message: WireMessage, queue: str) -> None:
         """Push to the end from which nobody consumes, as producers do."""
         priority = message.properties.get("priority") or 0
-        self._client.lpush(redis_key(queue, priority), redis_envelope(message, queue))
+        self._client.lpush(redis_key(queue, priority), message.envelope or redis_envelope(message, queue))
 
     def store(self, record: Mapping[str, Any], reply_to: str) -> None:
         """Write the record to the key of its task for a while, and publish it on the channel of that name."""

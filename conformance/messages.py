@@ -36,6 +36,7 @@ class WireMessage:
         body: the bytes after serialization and compression.
         content_type: as announced.
         content_encoding: as announced.
+        envelope: the element of a Redis list, as it stands; None for one that says what the other fields say.
     """
 
     task_id: str
@@ -44,6 +45,7 @@ class WireMessage:
     body: bytes
     content_type: str = "application/json"
     content_encoding: str = "utf-8"
+    envelope: bytes | None = None
 
     def with_headers(self, **changes: Any) -> WireMessage:
         """Answer the same message with some headers replaced or added."""

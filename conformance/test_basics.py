@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 arguments = st.lists(st.integers() | st.text(max_size=10) | st.none() | st.booleans(), max_size=5)
 keywords = st.dictionaries(st.from_regex(r"[a-z_]{1,10}", fullmatch=True), st.integers(), max_size=4)
 
+#: Options that have nothing to do with each other.
+MANY_OPTIONS = {
+    "countdown": 1.5,
+    "expires": 3600,
+    "priority": 255,
+    "ignore_result": True,
+    "serializer": "json",
+    "retry": True,
+    "retry_policy": {"max_retries": 2, "interval_start": 0},
+}
+
 #: What differs between two messages of one call.
 PERSONAL = {"id", "root_id", "parent_id", "eta", "expires", "origin"}
 
@@ -65,10 +76,12 @@ def test_apply_async_publishes_one_message(world: World) -> None:
     """One call is one message with the task's name and arguments."""
     world.begin()
 
-    @world.for_all(arguments, keywords)
-    def _(args: list[Any], kwargs: dict[str, Any]) -> None:
+    def judge(args: Any, kwargs: dict[str, Any]) -> None:
         called = world.call("celeriac.echo", args, kwargs)
         require_message(world, "BAS-001", called, "celeriac.echo", args, kwargs)
+
+    judge((None, 0, "", [], {}), {"_private": 1, "none": None, "zero": 0, "args": [1], "kwargs": {"a": 1}})
+    world.for_all(arguments, keywords)(judge)
 
 
 @check("BAS-002", modes=("delay",))
@@ -175,15 +188,17 @@ def test_missing_arguments_are_empty(world: World) -> None:
 
 @check("BAS-011")
 def test_every_valid_combination_is_accepted(world: World) -> None:
-    """Any options that are valid against the schema make one message."""
+    """Any options that are valid against the schema make one message, many of them at once, too."""
     world.begin()
 
-    @world.for_all(world.any_options())
-    def _(options: dict[str, Any]) -> None:
+    def judge(options: dict[str, Any]) -> None:
         called = world.call(**options)
         world.require("BAS-011", isinstance(called.answer, Ok), f"{options} is accepted", f"{called.answer}")
         messages = messages_of(world, called)
         world.judge("BAS-011", oracles.equal(1, len(messages), "the number of messages", *messages))
+
+    judge(MANY_OPTIONS)
+    world.for_all(world.any_options())(judge)
 
 
 @check("BAS-012")

@@ -16,14 +16,21 @@ if TYPE_CHECKING:
 
 @check("ROU-001")
 def test_queue_option_names_the_queue(world: World) -> None:
-    """The message waits in the named queue, and not in the default one."""
+    """The message waits in the named queue, and neither in the default one nor in others that were named before."""
     places.judge_rows(world, "ROU-001")
+    world.begin()
+    for queue in [places.declare(world, places.new_name(suffix)) for suffix in ("a", "b", "c")]:
+        places.require_arrival(world, "ROU-001", world.call(queue=queue), queue)
 
 
 @check("ROU-002")
 def test_default_queue(world: World) -> None:
-    """Without a routing option the message waits in the default queue."""
+    """Without a routing option the message waits in the default queue, also after calls that named another."""
     places.judge_rows(world, "ROU-002")
+    world.begin()
+    elsewhere = places.declare(world, places.new_name("elsewhere"))
+    world.published(world.call(queue=elsewhere))
+    places.require_arrival(world, "ROU-002", world.call(), world.queue)
 
 
 @check("ROU-003", roles=("producer", "worker"))
@@ -130,7 +137,7 @@ def route_to(route: Any, names: Mapping[str, str]) -> Any:
 def test_route_by_name(world: World) -> None:
     """A task goes to the queue beside its name, and no other task does."""
     places.judge_rows(world, "ROU-008")
-    routed(world, "ROU-008", {OTHER: "b", TASK: "a"})
+    routed(world, "ROU-008", {"celeriac.ad": "b", f"{TASK}s": "c", TASK: "a"})
 
 
 @check("ROU-009")

@@ -9,6 +9,7 @@ from celeriac.conformance.adapter import Adapter
 from tests.saboteurs import (
     odd,
     wrong_brokers,
+    wrong_calling,
     wrong_composing,
     wrong_connections,
     wrong_delivering,
@@ -24,6 +25,7 @@ from tests.saboteurs import (
     wrong_options,
     wrong_receiving,
     wrong_results,
+    wrong_routing,
     wrong_sending,
     wrong_settling,
     wrong_values,
@@ -53,6 +55,8 @@ SABOTEURS: tuple[Saboteur, ...] = (
     *wrong_details.SABOTEURS,
     *wrong_settling.SABOTEURS,
     *wrong_values.SABOTEURS,
+    *wrong_calling.SABOTEURS,
+    *wrong_routing.SABOTEURS,
 )
 
 #: Those that need a real Redis to be caught.

@@ -7,11 +7,10 @@ from dataclasses import replace
 from typing import Any
 from unittest import mock
 
-from celeriac.reference import app, message, publishing, routing
+from celeriac.reference import app, message, publishing
 from celeriac.reference.app import App
 from celeriac.reference.options import OPTIONS
 from celeriac.reference.result import AsyncResult
-from celeriac.reference.routing import Route
 from celeriac.reference.signature import Signature
 from celeriac.reference.task import Task
 from celeriac.reference.worker import intake
@@ -22,7 +21,7 @@ __all__ = ["SABOTEURS"]
 
 _body = message._body
 _arguments = app._arguments
-_resolve = routing.resolve
+
 _get = AsyncResult.get
 _apply_async = Signature.apply_async
 _read_body = intake._body
@@ -45,7 +44,7 @@ def _direct_call_wraps(self: Task, *args: Any, **kwargs: Any) -> Any:
 
 
 def _signature_without_options(self: Signature, args: Any = (), kwargs: Any = None, **options: Any) -> Any:
-    forgetful = self if args else replace(self, options={})
+    forgetful = self if args or kwargs or options else replace(self, options={})
     return _apply_async(forgetful, args, kwargs, **options)
 
 
@@ -67,8 +66,9 @@ def _spread_text(args: Any, kwargs: Any) -> Any:
     return _arguments(tuple(args) if isinstance(args, str) else args, kwargs)
 
 
-def _address_ignored(queues: Any, queue: Any = None, exchange: Any = None, routing_key: Any = None) -> Route:
-    return _resolve(queues, queue)
+def _address_ignored(_: App, options: dict[str, Any]) -> Mapping[str, Any]:
+    named = isinstance(options.get("exchange"), str) and options.get("routing_key")
+    return without(options, "exchange", "routing_key") if named else options
 
 
 def _clamped(highest: int) -> Change:
@@ -112,7 +112,7 @@ SABOTEURS = (
     ),
     Saboteur(
         "signature_forgets_options",
-        "a signature is called without the options that it stores",
+        "a signature that is called with nothing forgets the options that it stores",
         (mock.patch.object(Signature, "apply_async", _signature_without_options),),
         "BAS-007",
     ),
@@ -137,13 +137,17 @@ SABOTEURS = (
         "the producer does not declare the queue that it sends to",
         (mock.patch.object(publishing, "maybe_declare", return_value=None),),
         "ROU-003",
+        also=("ROU-007", "ADV-007"),
+        because="a queue that is not declared is neither bound nor given priorities",
         seen="node-celery 0.2.8",
     ),
     Saboteur(
         "address_ignored",
-        "exchange and routing key are ignored",
-        (mock.patch.object(app, "resolve", _address_ignored),),
+        "exchange and routing key of a call are ignored",
+        (recalled(_address_ignored),),
         "ADV-001",
+        also=("ROU-018",),
+        because="the address of a call that wins over the attribute is an address of a call",
         seen="Celery 5.5.3, for one of the two alone",
     ),
     Saboteur(

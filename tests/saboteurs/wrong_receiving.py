@@ -110,6 +110,11 @@ def _hangs_after_bad_moments(self: Worker, message: Any, refusal: Refusal) -> No
         self.stop()
 
 
+def _unknown_list(message: Any) -> str:
+    unknown = message.headers.keys() - intake._KNOWN
+    return ", ".join(name for name in unknown if isinstance(message.headers[name], list))
+
+
 SABOTEURS = (
     Saboteur(
         "run_then_revoked",
@@ -227,5 +232,11 @@ SABOTEURS = (
         (mock.patch.object(Worker, "_refuse", _hangs_after_bad_moments),),
         "MSG-032",
         seen="celery-node 0.5.9 over Redis",
+    ),
+    Saboteur(
+        "lists_in_headers_refused",
+        "a message with a list in a header that the worker does not know is refused",
+        (refused(_unknown_list),),
+        "MSG-038",
     ),
 )

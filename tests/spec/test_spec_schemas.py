@@ -19,6 +19,7 @@ SIGNATURE: dict[str, Any] = {
     "subtask_type": None,
     "immutable": False,
 }
+RAW = spec.vectors("raw-messages")["cases"][0]
 KEY = {
     "requirements": ["ADV-004"],
     "queue": "q",
@@ -270,6 +271,10 @@ BAD: dict[str, list[Any]] = {
     "vectors-results": [
         {"about": "x", "cases": [{"name": "n", "requirements": ["RES-026"], "record": RESULT}]},
         {"about": "x", "cases": [{"name": "n", "requirements": ["RES-026"], "record": {}, "outcome": {"value": 4}}]},
+    ],
+    "vectors-raw-messages": [
+        {"about": "x", "cases": [{**RAW, "headers": {}}]},
+        {"about": "x", "cases": [{**RAW, "reads": {"task": "t", "id": "1", "args": [{"$": "set"}], "kwargs": {}}}]},
     ],
     "vectors-redis-priority-keys": [
         {"about": "x", "cases": [{**KEY, "priority": 256}]},

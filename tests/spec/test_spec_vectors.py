@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from celeriac import spec
+from celeriac.conformance.wire_values import from_json
 
 UNSET = object()
 
@@ -297,3 +298,56 @@ def test_every_priority_step_is_met() -> None:
     assert {None, 0, 2, 3, 5, 6, 8, 9, 255} <= set(default)
     assert len({case["sep"] for case in cases}) > 1
     assert len({tuple(case["steps"]) for case in cases}) > 1
+
+
+# -- raw messages
+
+RAW = spec.vectors("raw-messages")["cases"]
+
+
+def decoded(case: dict[str, Any]) -> Any:
+    """Answer the body of a sample by the decoders of its labels."""
+    body = base64.b64decode(case["body_base64"], validate=True)
+    compression = case["headers"].get("compression")
+    return DECODERS[case["content_type"]](DECODERS[compression](body) if compression else body)
+
+
+@pytest.mark.parametrize("case", RAW, ids=lambda case: case["name"])
+def test_a_raw_message_says_what_a_worker_reads(case: dict[str, Any]) -> None:
+    """Headers and body of a sample carry the task, the id and the arguments that it names."""
+    reads, headers, body = case["reads"], case["headers"], decoded(case)
+    assert (headers["task"], headers["id"], case["properties"]["correlation_id"]) == (
+        reads["task"],
+        reads["id"],
+        reads["id"],
+    )
+    assert [sorted(part) for part in body[2:]] == [["callbacks", "chain", "chord", "errbacks"]]
+    if case.get("needs") != ["typed_json"]:
+        assert [list(body[0]), body[1]] == [from_json(reads["args"]), from_json(reads["kwargs"])]
+
+
+@pytest.mark.parametrize("case", RAW, ids=lambda case: case["name"])
+def test_an_envelope_holds_the_same_message(case: dict[str, Any]) -> None:
+    """The element of the Redis list is valid, and has the body, the labels, the headers and the properties."""
+    envelope = json.loads(case["envelope"])
+    spec.validator("redis-envelope").validate(envelope)
+    properties = envelope["properties"]
+    names = ("body", "content-type", "content-encoding", "headers")
+    whole = [case[name] for name in ("body_base64", "content_type", "content_encoding", "headers")]
+    assert [envelope[name] for name in names] == whole
+    assert {name: properties[name] for name in case["properties"]} == case["properties"]
+    assert properties["delivery_info"] == {"exchange": "", "routing_key": "celery"}
+
+
+def test_raw_messages_are_of_every_encoding_and_kind() -> None:
+    """Each serializer and each compression has a sample, and so have links, moments, chains and groups."""
+    needs = {need for case in RAW for need in case.get("needs", ())}
+    named = {f"{case['kind']}:{case['name']}" for case in CODECS["cases"]}
+    assert named - {"serializer:json"} <= needs
+    parts = {part for case in RAW for part, value in decoded(case)[2].items() if value}
+    headers = {
+        name for case in RAW for name in ("eta", "expires", "group", "shadow") if case["headers"][name]
+    }
+    assert parts == {"callbacks", "errbacks", "chain"}
+    assert headers == {"eta", "expires", "group", "shadow"}
+    assert len({case["reads"]["id"] for case in RAW}) == len(RAW)
