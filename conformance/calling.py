@@ -84,13 +84,13 @@ class Calling:
         Raises:
             NotApplicable, Violation, HarnessError: see ``call``.
         """
-        before, answer, value = self._request_calls("compose", kind, kind, tasks, options)
-        ids, whole = _ids_in(value, "compose"), value.get("id")
-        if isinstance(answer, Ok) and not isinstance(whole, str):
+        made = self._request_calls("compose", kind, len(tasks), kind, tasks, options)
+        whole = made.answer.value.get("id") if isinstance(made.answer, Ok) else None
+        if isinstance(made.answer, Ok) and not isinstance(whole, str):
             raise HarnessError(
-                f"the adapter answered 'compose' with {value!r}, expected an 'id' that is text"
+                f"the adapter answered 'compose' with {made.answer.value!r}, expected an 'id', a text"
             )
-        return Composed(ids, answer, before, self.now(), whole)
+        return Composed(made.task_ids, made.answer, made.before, made.after, whole)
 
     def call_together(self, calls: Sequence[Call], over: Shared) -> Together:
         """Let the implementation make several calls over something of the caller's; see ``Adapter.call_together``.
@@ -98,21 +98,17 @@ class Calling:
         Raises:
             NotApplicable, Violation, HarnessError: see ``call``.
         """
-        before, answer, value = self._request_calls("call_together", over, calls, over)
-        return Together(_ids_in(value, "call_together"), answer, before, self.now())
+        return self._request_calls("call_together", over, len(calls), calls, over)
 
-    def _request_calls(
-        self, operation: str, name: str, *arguments: Any
-    ) -> tuple[float, Ok | Raised, Mapping[str, Any]]:
+    def _request_calls(self, operation: str, name: str, count: int, *arguments: Any) -> Together:
         self._require_scenario()
         self.stage.log("called", op=operation, task=name, task_id=None, call=arguments)
         before = self.now()
         answer = self._accept(self.stage.request(operation, *arguments))
-        value = answer.value if isinstance(answer, Ok) else {"task_ids": ()}
-        if not isinstance(value, Mapping):
-            raise HarnessError(f"the adapter answered {operation!r} with {value!r}, expected a mapping")
-        self.stage.log("answered", op=operation, task_id=value.get("id"), answer=answer)
-        return before, answer, value
+        after = self.now()
+        ids = _ids_in(answer.value, operation, count) if isinstance(answer, Ok) else ()
+        self.stage.log("answered", op=operation, task_id=None, answer=answer)
+        return Together(ids, answer, before, after)
 
     def _accept(self, answer: Answer) -> Ok | Raised:
         if isinstance(answer, Broken):
@@ -136,10 +132,10 @@ class Calling:
         raise NotImplementedError
 
 
-def _ids_in(value: Mapping[str, Any], operation: str) -> tuple[str, ...]:
-    ids = value.get("task_ids")
-    if not isinstance(ids, list | tuple) or not all(isinstance(each, str) for each in ids):
-        raise HarnessError(
-            f"the adapter answered {operation!r} with {value!r}, expected 'task_ids', a list of texts"
-        )
-    return tuple(ids)
+def _ids_in(value: Any, operation: str, count: int) -> tuple[str, ...]:
+    ids = value.get("task_ids") if isinstance(value, Mapping) else None
+    found = tuple(each for each in ids if isinstance(each, str)) if isinstance(ids, list | tuple) else ()
+    if len(found) != count or len(ids or ()) != count:
+        expected = f"{{'task_ids': list of {count} texts}}"
+        raise HarnessError(f"the adapter answered {operation!r} with {value!r}, expected {expected}")
+    return found

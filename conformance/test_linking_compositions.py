@@ -156,7 +156,7 @@ def test_group_publishes_each_task(world: World) -> None:
 @check("LNK-037")
 def test_group_has_an_id(world: World) -> None:
     """The messages of each of two groups share an id that the other group does not have."""
-    groups = []
+    groups: list[Any] = []
     for called in (sums(world), world.compose("group", *ADDITIONS)):
         records = [world.published(call) for call in called.calls]
         ids = {record.headers.get("group") for record in records}
@@ -261,7 +261,7 @@ def followers(world: World, message: WireMessage, count: int) -> list[Record]:
 def test_next_task_has_its_options(world: World) -> None:
     """Id, address and priority of a chain's next task are those of its signature."""
     task_id, address = f"next-{uuid.uuid4()}", f"celeriac.reply.{uuid.uuid4()}"
-    options = {"task_id": task_id, "reply_to": address, "priority": 7}
+    options: dict[str, Any] = {"task_id": task_id, "reply_to": address, "priority": 7}
     records = followers(world, parent(world, chain=[sig("celeriac.echo", "own", **options)]), 1)
     seen = [
         {

@@ -211,7 +211,10 @@ def _linked(tasks: tuple[Member, ...], of_the_last: dict[str, Any], link_error: 
     """Answer the steps with the errbacks of the chain added to each, and its callbacks to the last."""
     errbacks = plain.as_list(link_error)
     *before, last = (_extended(task, "link_error", errbacks) for task in tasks)
-    return (*before, _extended(last, "link", plain.as_list(of_the_last.pop("link", None))))
+    callbacks = plain.as_list(of_the_last.pop("link", None))
+    if callbacks and isinstance(last, Group):
+        raise TypeError(_CHORD)
+    return (*before, _extended(last, "link", callbacks))
 
 
 def _extended(member: Member, name: str, links: list[Any]) -> Member:

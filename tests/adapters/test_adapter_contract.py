@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from celeriac.conformance.adapter import Broken, ErrorClass, Ok, Raised, Signature, WorkerSpec
+from celeriac.conformance.adapter import Broken, Call, ErrorClass, Ok, Raised, Signature, WorkerSpec
 
 
 def test_task_is_executed_and_its_result_comes_back(running: Any) -> None:
@@ -83,6 +83,69 @@ def test_links_are_native_signatures(running: Any) -> None:
 
 
 _marks = itertools.count(1000, 10)
+
+
+@pytest.mark.parametrize("kind", ["chain", "pipe"])
+def test_chain_has_a_value_and_an_id_for_each_task(running: Any, kind: str) -> None:
+    """A chain is waited for by its last id, and the tasks before it by theirs."""
+    steps = [
+        Signature("celeriac.add", (2, 2)),
+        Signature("celeriac.add", (16,)),
+        Signature("celeriac.add", (4,)),
+    ]
+
+    answer = running.adapter.compose(kind, steps, {})
+
+    assert isinstance(answer, Ok), answer
+    first, second, last = answer.value["task_ids"]
+    assert answer.value["id"] == last
+    values = [running.get(task_id) for task_id in (last, second, first)]
+    assert values == [Ok({"value": value, "messages": []}) for value in (24, 20, 4)]
+
+
+def test_group_is_a_list_in_order(running: Any) -> None:
+    """A group is waited for by its own id, and its members by theirs."""
+    numbers = ((2, 2), (4, 4), (8, 8), (16, 16))
+
+    answer = running.adapter.compose("group", [Signature("celeriac.add", pair) for pair in numbers], {})
+
+    assert isinstance(answer, Ok), answer
+    assert running.get(answer.value["id"]) == Ok({"value": [4, 8, 16, 32], "messages": []})
+    third = answer.value["task_ids"][2]
+    assert running.get(third) == Ok({"value": 16, "messages": []})
+    assert list(running.wait("started", task_id=third).data["args"]) == [8, 8]
+
+
+@pytest.mark.parametrize("over", ["producer", "producer-as-publisher", "connection"])
+def test_calls_share_a_connection(running: Any, over: str) -> None:
+    """Calls over a connection of the caller's are calls like any other."""
+    calls = [
+        Call("celeriac.add", (n, n), mode=mode) for n, mode in enumerate(("apply_async", "send_task"), 1)
+    ]
+
+    answer = running.adapter.call_together(calls, over)
+
+    assert isinstance(answer, Ok), answer
+    values = [running.get(task_id) for task_id in answer.value["task_ids"]]
+    assert values == [Ok({"value": value, "messages": []}) for value in (2, 4)]
+
+
+def test_task_makes_a_publisher_or_says_that_it_cannot(running: Any) -> None:
+    """The guide's own form is driven as it is written; Celery has lost the method that it needs."""
+    answer = running.adapter.call_together([Call("celeriac.add", (2, 2))], "publisher")
+
+    if isinstance(answer, Raised):
+        assert (answer.type, "get_publisher" in answer.text) == ("AttributeError", True)
+    else:
+        assert running.get(answer.value["task_ids"][0]) == Ok({"value": 4, "messages": []})
+
+
+def test_refused_member_is_raised(running: Any) -> None:
+    """What the implementation raises while it composes arrives with the harness's category."""
+    answer = running.adapter.compose("group", [Signature("celeriac.echo", ({2},))], {})
+
+    assert isinstance(answer, Raised)
+    assert answer.category == "encode"
 
 
 def test_failure_is_raised_or_described(running: Any) -> None:
