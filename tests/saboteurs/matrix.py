@@ -26,9 +26,6 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Seconds without any news after which the runner is given up.
 PATIENCE_S = 300.0
 
-#: What a check concludes that blames nobody and clears nobody.
-SILENT = frozenset({"not-run", "inconclusive", "not-applicable"})
-
 #: Verdicts that say that something is wrong.
 BAD = GRAVITY[: GRAVITY.index("pass")]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from unittest import mock
 
 from celeriac.reference.broker.errors import BrokerError
@@ -16,7 +15,6 @@ __all__ = ["SABOTEURS"]
 
 _fail_channel = Leasing.fail_channel
 _timeout_ms = Leasing._timeout_ms
-_requeue = Flow._requeue
 
 
 def _other_code(self: Leasing, channel: Channel, error: BrokerError) -> None:
@@ -31,17 +29,6 @@ def _early(sweeping: bool) -> Change:
         return real * 9 // 10 if (policy.check.value == "sweep") is sweeping else real
 
     return mock.patch.object(Leasing, "_timeout_ms", timeout_ms)
-
-
-def _unmarked(why: str) -> Change:
-    def requeue(self: Flow, deliveries: Iterable[Delivery], reason: str) -> None:
-        given_back = list(deliveries)
-        if reason == why:
-            for delivery in given_back:
-                delivery.item.redelivered = False
-        _requeue(self, given_back, reason)
-
-    return mock.patch.object(Flow, "_requeue", requeue)
 
 
 SABOTEURS = (
