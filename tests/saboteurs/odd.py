@@ -18,6 +18,7 @@ from celeriac.reference.app import App
 from celeriac.reference.codecs import Encoded
 from celeriac.reference.message import TaskMessage
 from celeriac.reference.options import OPTIONS
+from celeriac.reference.result import GroupResult
 from celeriac.reference.routing import Route
 from celeriac.reference.worker import intake
 from celeriac.reference.worker.intake import Refusal
@@ -28,6 +29,7 @@ from tests.saboteurs.variants import Oddity
 __all__ = ["ODDITIES"]
 
 _encode = codecs.encode
+_get_group = GroupResult.get
 _moments = message.moments
 _resolve = routing.resolve
 _resolve_options = App._resolve
@@ -63,9 +65,12 @@ def _zero_is_now(options: Mapping[str, Any], now: datetime) -> Any:
     return (now if options.get("countdown") == 0 and eta is None else eta), expires
 
 
+#: The number of each job: a caller and a worker of one application must not use the same.
+_NUMBERS = itertools.count(1)
+
+
 def _numbered(self: App, options: dict[str, Any]) -> Mapping[str, Any]:
-    numbers = vars(self).setdefault("numbers", itertools.count(1))
-    return {**options, "task_id": options.get("task_id") or f"job/{next(numbers)} of {self.name}"}
+    return {**options, "task_id": options.get("task_id") or f"job/{next(_NUMBERS)} of {self.name}"}
 
 
 def _compact(value: Any, serializer: str, compression: str | None = None) -> Encoded:
@@ -115,6 +120,13 @@ def _limit_or_none(headers: Mapping[str, Any]) -> Any:
         return _timelimit(headers)
     except Refusal:
         return None, None
+
+
+def _hasty(self: GroupResult, *args: Any, **kwargs: Any) -> list[Any]:
+    for each in self.results:
+        if each.failed():
+            each.get(*args, **kwargs)
+    return _get_group(self, *args, **kwargs)
 
 
 def _rejects(self: Worker, received: Any, refusal: Refusal) -> None:
@@ -206,5 +218,11 @@ ODDITIES = (
             mock.patch.object(Worker, "_refuse", _rejects),
         ),
         where=("MSG-025", "MSG-029", "MSG-030", "MSG-031"),
+    ),
+    Oddity(
+        "hasty_group",
+        "the wait for a group ends with the first error that is seen, whoever else is still at work",
+        (mock.patch.object(GroupResult, "get", _hasty),),
+        where=("LNK-041",),
     ),
 )
