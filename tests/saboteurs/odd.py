@@ -60,6 +60,20 @@ def _indian(moment: datetime | None) -> str | None:
     return None if moment is None else moment.astimezone(INDIA).isoformat(sep=" ", timespec="microseconds")
 
 
+def _naive_stays_naive(built: TaskMessage, options: Mapping[str, Any]) -> TaskMessage:
+    given = {
+        name: options.get(name)
+        for name in ("eta", "expires")
+        if not (name == "eta" and options.get("countdown"))
+    }
+    naive = {
+        name: moment.isoformat()
+        for name, moment in given.items()
+        if isinstance(moment, datetime) and moment.tzinfo is None
+    }
+    return replace(built, headers={**built.headers, **naive})
+
+
 def _zero_is_now(options: Mapping[str, Any], now: datetime) -> Any:
     eta, expires = _moments(options, now)
     return (now if options.get("countdown") == 0 and eta is None else eta), expires
@@ -151,6 +165,12 @@ ODDITIES = (
         "moments in a zone of the caller's, with a blank in the middle",
         (mock.patch.object(message, "moment_text", _indian),),
         where=("ETA-003", "EXP-003"),
+    ),
+    Oddity(
+        "naive_stays_naive",
+        "moments that are given without an offset travel without one",
+        (rebuilt(_naive_stays_naive),),
+        where=("ETA-019", "EXP-017"),
     ),
     Oddity(
         "countdown_of_zero_is_now",
