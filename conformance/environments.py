@@ -15,7 +15,6 @@ Celeriac is, so that the processes of each checkout run its own code, and no var
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -96,12 +95,17 @@ def interpreter(build: Build, tell: Tell = lambda line: None, *, again: bool = F
         BuildError: it cannot be made.
     """
     home = cache_folder() / "environments" / build.key
+    seat = home / "seats" / _digest(*_places().values())
+    if not again and _is_usable(home, seat):
+        return _python(seat)
     try:
         with _locked(home, tell) as lock:
             if again or not (home / "made").is_file():
                 tell(f"making an environment with {build} in {home} (once)")
                 _make(home, build, lock)
-            return _seat(home)
+            if not _is_usable(home, seat):
+                _seat(home, seat)
+            return _python(seat)
     except OSError as error:
         raise BuildError(f"no environment can be made in {home}: {error.strerror or error}") from error
 
@@ -109,6 +113,8 @@ def interpreter(build: Build, tell: Tell = lambda line: None, *, again: bool = F
 @contextmanager
 def _locked(home: Path, tell: Tell) -> Iterator[int]:
     """Be alone with an environment, and answer the descriptor that keeps others out as long as anybody holds it."""
+    import fcntl  # not every system has it, and not every adapter an environment
+
     home.parent.mkdir(parents=True, exist_ok=True)
     with home.with_suffix(".lock").open("w") as file:
         try:
@@ -120,11 +126,12 @@ def _locked(home: Path, tell: Tell) -> Iterator[int]:
 
 
 def _make(home: Path, build: Build, lock: int) -> None:
+    (home / "made").unlink(missing_ok=True)
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir()
     packages = home / "packages"
     _run([sys.executable, "-I", "-m", "venv", str(packages)], build, lock)
-    pip = [str(packages / "bin" / "python"), "-I", "-m", "pip", "--no-input", "--disable-pip-version-check"]
+    pip = [str(_python(packages)), "-I", "-m", "pip", "--no-input", "--disable-pip-version-check"]
     _run([*pip, "install", *build.requirements], build, lock)
     (home / "made").write_text("\n".join(build.requirements), encoding="utf-8")
 
@@ -156,42 +163,40 @@ def _why(output: str) -> str:
     return (complaints or lines or ["it failed and said nothing"])[-1]
 
 
-def _seat(home: Path) -> Path:
-    places = {name: _folder(name) for name in PACKAGES}
-    seat = home / "seats" / _digest(*places.values())
-    python = seat / "bin" / "python"
-    if not _sees_celeriac(python):
-        venv.EnvBuilder(symlinks=True, clear=True).create(seat)
-        links = seat / "links"
-        (links / "celeriac").mkdir(parents=True)
-        for name, place in places.items():
-            links.joinpath(*name.split(".")).symlink_to(place)
-        packages = f"import site; site.addsitedir({str(_site(home / 'packages'))!r})"
-        (_site(seat) / "celeriac.pth").write_text(f"{packages}\n{links}\n", encoding="utf-8")
-    return python
+def _is_usable(home: Path, seat: Path) -> bool:
+    """Answer whether an environment is complete and a seat in it sees Celeriac and the packages, pip among them."""
+    look = f"from importlib.util import find_spec; assert all(map(find_spec, {(*PACKAGES, 'pip')}))"
+    try:
+        done = subprocess.run([str(_python(seat)), "-I", "-c", look], capture_output=True, check=False)
+    except OSError:
+        return False
+    return done.returncode == 0 and (home / "made").is_file()
 
 
-def _folder(package: str) -> str:
-    spec = util.find_spec(package)
-    assert spec is not None
-    assert spec.origin is not None
-    return str(Path(spec.origin).resolve().parent)
+def _seat(home: Path, seat: Path) -> None:
+    venv.EnvBuilder(symlinks=True, clear=True).create(seat)
+    links = seat / "links"
+    (links / "celeriac").mkdir(parents=True)
+    for name, place in _places().items():
+        links.joinpath(*name.split(".")).symlink_to(place)
+    packages = f"import site; site.addsitedir({str(_site(home / 'packages'))!r})"
+    (_site(seat) / "celeriac.pth").write_text(f"{packages}\n{links}\n", encoding="utf-8")
+
+
+def _places() -> dict[str, str]:
+    """Answer the folder of each of Celeriac's packages."""
+    specs = {name: util.find_spec(name) for name in PACKAGES}
+    return {name: str(Path(str(spec.origin)).resolve().parent) for name, spec in specs.items() if spec}
+
+
+def _python(environment: Path) -> Path:
+    return environment / "bin" / "python"
 
 
 def _site(environment: Path) -> Path:
     """Answer the folder of an environment's packages."""
     base = str(environment)
     return Path(sysconfig.get_path("purelib", "venv", {"base": base, "platbase": base}))
-
-
-def _sees_celeriac(python: Path) -> bool:
-    look = f"from importlib.util import find_spec; assert all(map(find_spec, {PACKAGES}))"
-    try:
-        return (
-            subprocess.run([str(python), "-I", "-c", look], capture_output=True, check=False).returncode == 0
-        )
-    except OSError:
-        return False
 
 
 def _is_path(requirement: str) -> bool:

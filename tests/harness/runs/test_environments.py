@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -145,11 +145,23 @@ def test_half_made_environment_is_made_again(cache: Path, tiny: Build) -> None:
     assert lines == [f"making an environment with ./{WHEEL} in {home} (once)"]
 
 
-def test_dead_seat_is_made_again(cache: Path, tiny: Build) -> None:
-    """A Python that has gone from under an environment is replaced, and the packages stay."""
+def without_python(seat: Path) -> None:
+    """Take the interpreter from under a seat."""
+    (seat / "bin" / "python").unlink()
+    (seat / "bin" / "python").symlink_to("/nowhere/python")
+
+
+def without_packages(seat: Path) -> None:
+    """Let a seat not see the packages, as if the cache folder had been moved."""
+    (path,) = seat.rglob("celeriac.pth")
+    path.write_text(str(seat / "links"))
+
+
+@pytest.mark.parametrize("spoil", [without_python, without_packages])
+def test_dead_seat_is_made_again(cache: Path, tiny: Build, spoil: Callable[[Path], None]) -> None:
+    """What sees neither Python nor packages any more is replaced, and the packages stay."""
     python = interpreter(tiny)
-    python.unlink()
-    python.symlink_to("/nowhere/python")
+    spoil(python.parents[1])
     lines: list[str] = []
 
     assert interpreter(tiny, lines.append) == python
