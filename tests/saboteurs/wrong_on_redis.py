@@ -1,4 +1,4 @@
-"""Saboteurs that show on Redis only: envelopes, keys and channels.
+"""Saboteurs that show on Redis only: envelopes, lists, keys and channels.
 
 The virtual stage has no Redis, so ``test_saboteurs_on_redis.py`` judges these with a real one.
 """
@@ -6,12 +6,14 @@ The virtual stage has no Redis, so ``test_saboteurs_on_redis.py`` judges these w
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from unittest import mock
 
+from kombu.transport.redis import Channel as RedisChannel
 from kombu.transport.virtual import Channel
 
+from celeriac.reference.app import App
 from celeriac.reference.codecs import Encoded
 from celeriac.reference.results import redis
 from celeriac.reference.results.redis import RedisBackend
@@ -21,6 +23,13 @@ __all__ = ["SABOTEURS"]
 
 _augment = Channel._inplace_augment_message
 _encode_body = Channel.encode_body
+_priority = RedisChannel.priority
+_brpop_start = RedisChannel._brpop_start
+_q_for_pri = RedisChannel._q_for_pri
+_resolve = App._resolve
+
+#: The steps that everybody has.
+STEPS = [0, 3, 6, 9]
 
 
 def enveloped(change: Callable[[dict[str, Any]], None]) -> Change:
@@ -46,6 +55,33 @@ def _queue_as_exchange(properties: dict[str, Any]) -> None:
 def _encoded_twice(self: Any, body: Any, encoding: str | None = None) -> tuple[str, Any]:
     once, label = _encode_body(self, body, encoding)
     return base64.b64encode(once.encode()).decode(), label
+
+
+def _exact(self: Any, number: int) -> int:
+    usual = list(self.priority_steps) == STEPS and self.sep == "\x06\x16"
+    return min(number, 9) if usual else _priority(self, number)
+
+
+def _fixed_steps(self: Any, number: int) -> int:
+    return max(step for step in STEPS if step <= number)
+
+
+def _reading(self: Any, *args: Any, **kwargs: Any) -> Any:
+    vars(self)["reading"] = True
+    try:
+        return _brpop_start(self, *args, **kwargs)
+    finally:
+        vars(self)["reading"] = False
+
+
+def _reversed_while_reading(self: Any, queue: str, step: int) -> str:
+    turned = dict(zip(self.priority_steps, reversed(self.priority_steps), strict=True))
+    return str(_q_for_pri(self, queue, turned[step] if vars(self).get("reading") else step))
+
+
+def _half_way(self: App, name: str, given: Mapping[str, Any], *call: Any) -> dict[str, Any]:
+    resolved = _resolve(self, name, given, *call)
+    return resolved if "priority" in given else {**resolved, "priority": 3}
 
 
 def _kept_for_ever(self: RedisBackend, key: str, encoded: Encoded) -> None:
@@ -82,6 +118,34 @@ SABOTEURS = (
         "all envelopes have the same delivery tag",
         (mock.patch.object(Channel, "_next_delivery_tag", return_value="1"),),
         "MSG-018",
+    ),
+    Saboteur(
+        "a_list_per_priority",
+        "each priority up to 9 has a list of its own, which workers do not read",
+        (mock.patch.object(RedisChannel, "priority", _exact),),
+        "ADV-004",
+    ),
+    Saboteur(
+        "highest_step_first",
+        "a worker empties the list of the highest step first, as RabbitMQ would",
+        (
+            mock.patch.object(RedisChannel, "_brpop_start", _reading),
+            mock.patch.object(RedisChannel, "_q_for_pri", _reversed_while_reading),
+        ),
+        "ADV-009",
+        seen="Celery 4.0.0 (kombu#444)",
+    ),
+    Saboteur(
+        "half_way_by_default",
+        "a message without a priority has the priority 3",
+        (mock.patch.object(App, "_resolve", _half_way),),
+        "ADV-014",
+    ),
+    Saboteur(
+        "steps_are_fixed",
+        "priority_steps is ignored",
+        (mock.patch.object(RedisChannel, "priority", _fixed_steps),),
+        "ADV-015",
     ),
     Saboteur(
         "key_of_its_own",
