@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
@@ -47,22 +48,26 @@ def test_priority_is_carried(world: World) -> None:
 
 def judge_keys(world: World, requirement: str) -> None:
     """Play the rows of the table of keys and judge the list of each message, byte by byte."""
-    for row in rows_of_keys(requirement):
-        options = {} if row["steps"] == STEPS and row["sep"] == SEP else {"priority_steps": row["steps"]}
-        if row["sep"] != SEP:
-            options["sep"] = row["sep"]
+    rows = [row for row in vectors("redis-priority-keys")["cases"] if requirement in row["requirements"]]
+    for options, group in itertools.groupby(rows, transport_options):
         world.begin(settings={"broker_transport_options": options} if options else {})
-        queue = f"{world.queue}.{row['queue']}"
-        priority = {} if row["priority"] is None else {"priority": row["priority"]}
-        record = world.published(world.call(queue=queue, **priority))
-        expected = world.queue.encode() + b"." + bytes.fromhex(row["key_hex"])
-        judgement = oracles.equal(expected, record.key, f"priority {row['priority']}: the list", record)
-        world.judge(requirement, judgement)
+        for row in group:
+            judge_key(world, requirement, row)
 
 
-def rows_of_keys(requirement: str) -> Sequence[Mapping[str, Any]]:
-    """Answer the rows of the table that decide a requirement."""
-    return [row for row in vectors("redis-priority-keys")["cases"] if requirement in row["requirements"]]
+def transport_options(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer what the transport has to be told for a row."""
+    wanted, usual = {"priority_steps": row["steps"], "sep": row["sep"]}, {"priority_steps": STEPS, "sep": SEP}
+    return {name: value for name, value in wanted.items() if value != usual[name]}
+
+
+def judge_key(world: World, requirement: str, row: Mapping[str, Any]) -> None:
+    """Judge the list of one message, in a queue whose name ends like that of the row."""
+    priority = {} if row["priority"] is None else {"priority": row["priority"]}
+    record = world.published(world.call(queue=f"{world.queue}.{row['queue']}", **priority))
+    expected = world.queue.encode() + b"." + bytes.fromhex(row["key_hex"])
+    what = f"queue {row['queue']}, priority {row['priority']}: the list"
+    world.judge(requirement, oracles.equal(expected, record.key, what, record))
 
 
 @check("ADV-004", link="redis")
