@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,11 +11,15 @@ from zoneinfo import ZoneInfo
 
 from celeriac.reference import message, result, times
 from celeriac.reference.app import App
+from celeriac.reference.clock import VirtualClock
 from celeriac.reference.message import TaskMessage
 from tests.saboteurs.exchanges import rebuilt, recalled, with_headers, with_properties, without
 from tests.saboteurs.variants import Change, Saboteur
 
 __all__ = ["SABOTEURS"]
+
+#: The day on which every virtual scenario begins.
+START, DAY = VirtualClock().now(), timedelta(days=1)
 
 _after = times.after
 _given_moment = times.given_moment
@@ -37,12 +41,25 @@ def _never_negative(now: datetime, seconds: float, name: str) -> datetime:
     return _after(now, abs(seconds) if name == "countdown" else seconds, name)
 
 
-def _zone_ignored(name: str) -> Change:
+def _misread(name: str, change: Callable[[datetime], datetime]) -> Change:
     def given_moment(value: Any, option: str) -> datetime:
         moment = _given_moment(value, option)
-        return moment.replace(tzinfo=UTC) if option == name else moment
+        aware = isinstance(value, datetime) and value.tzinfo is not None
+        return change(moment) if option == name and aware else moment
 
     return mock.patch.object(message, "given_moment", given_moment)
+
+
+def _without_zone(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC)
+
+
+def _whole_minute(moment: datetime) -> datetime:
+    return moment.replace(second=0, microsecond=0)
+
+
+def _same_day(moment: datetime) -> datetime:
+    return moment if moment < START + DAY else START + (moment - START) % DAY
 
 
 def _without_offset(name: str) -> Change:
@@ -114,7 +131,19 @@ SABOTEURS = (
     Saboteur(
         "eta_zone_ignored",
         "an eta is taken for UTC, whatever its offset",
-        (_zone_ignored("eta"),),
+        (_misread("eta", _without_zone),),
+        "ETA-002",
+    ),
+    Saboteur(
+        "eta_in_whole_minutes",
+        "an eta is cut to its minute",
+        (_misread("eta", _whole_minute),),
+        "ETA-002",
+    ),
+    Saboteur(
+        "eta_is_a_time_of_today",
+        "of an eta only the time of day is read",
+        (_misread("eta", _same_day),),
         "ETA-002",
     ),
     Saboteur(
@@ -170,7 +199,13 @@ SABOTEURS = (
     Saboteur(
         "expires_zone_ignored",
         "an expires is taken for UTC, whatever its offset",
-        (_zone_ignored("expires"),),
+        (_misread("expires", _without_zone),),
+        "EXP-002",
+    ),
+    Saboteur(
+        "expires_is_a_time_of_today",
+        "of an expires only the time of day is read",
+        (_misread("expires", _same_day),),
         "EXP-002",
     ),
     Saboteur(
