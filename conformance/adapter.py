@@ -54,8 +54,8 @@ PROBES: Mapping[str, str] = {
     "celeriac.fail": "fail(message): raise ValueError(message)",
     "celeriac.sleep": "sleep(seconds): occupy the worker for that long, return seconds",
     "celeriac.progress": "progress(steps): update_state('PROGRESS', {'progress': i}) for each of steps; return 'done'",
-    "celeriac.hello": "hello(a, b): sleep 1 s, update_state('PROGRESS', {'progress': 50}), the same with 90, sleep 1 s, "
-    "return 'hello world: ' and a + b",
+    "celeriac.hello": "hello(a, b): sleep 1 s, update_state('PROGRESS', {'progress': 50}), the same with 90, sleep "
+    "1 s, return 'hello world: ' and a + b",
     "celeriac.retry": "retry(times, countdown=0, fail=None): ask to be retried `times` times, then return the number "
     "of retries, or raise ValueError(fail) if there is one",
     "celeriac.ignore": "ignore(): raise Ignore",
