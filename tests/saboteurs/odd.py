@@ -105,8 +105,8 @@ def _takes_its_time(self: Worker, request: Any) -> None:
 
 
 def _no_priority(self: App, name: str, given: Mapping[str, Any], *call: Any) -> dict[str, Any]:
-    resolved = _resolve_options(self, name, given, *call)
-    return resolved if "priority" in given else {**resolved, "priority": None}
+    with mock.patch.dict(app._DEFAULTS, priority=None):
+        return {"priority": None, **_resolve_options(self, name, given, *call)}
 
 
 def _no_reply_to_in_vain(built: TaskMessage, options: Mapping[str, Any]) -> TaskMessage:
@@ -116,7 +116,8 @@ def _no_reply_to_in_vain(built: TaskMessage, options: Mapping[str, Any]) -> Task
 
 def _single_address(queues: Any, queue: Any = None, exchange: Any = None, routing_key: Any = None) -> Route:
     route = _resolve(queues, queue, exchange, routing_key)
-    return replace(route, exchange=exchange or route.exchange, routing_key=routing_key or route.routing_key)
+    exchange = getattr(exchange, "name", exchange) or route.exchange
+    return replace(route, exchange=exchange, routing_key=routing_key or route.routing_key)
 
 
 def _only_forwards(name: str, value: Any) -> None:
