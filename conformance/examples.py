@@ -68,8 +68,8 @@ def example(section: str, *numbers: int) -> Callable[[Check], Check]:
     Raises:
         KeyError: there is no such section.
     """
-    which = " and ".join(map(str, numbers))
-    place = f"Calling Tasks, {GUIDE_SECTIONS[section]}, example {which}"
+    word = "example" if len(numbers) == 1 else "examples"
+    place = f"Calling Tasks, {GUIDE_SECTIONS[section]}, {word} {', '.join(map(str, numbers))}"
 
     def mark(function: Check) -> Check:
         @functools.wraps(function)
