@@ -223,8 +223,8 @@ SABOTEURS = (
         (mock.patch.object(Task, "invoke", _keywords_come_last),),
         "MSG-019",
         seen="celery-node 0.5.9",
-        also=("SER-013",),
-        because="values that come as other arguments do not reach the task as they were sent",
+        also=("SER-013", "MSG-038"),
+        because="values that come as other arguments do not reach the task as they were sent, from samples neither",
     ),
     Saboteur(
         "the_one_before_comes_again",

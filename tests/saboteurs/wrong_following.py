@@ -12,6 +12,7 @@ from celeriac.reference.app import App
 from celeriac.reference.errors import ResultTimeout
 from celeriac.reference.result import AsyncResult
 from celeriac.reference.results import base
+from celeriac.reference.signature import Signature
 from celeriac.reference.worker import execution, links, worker
 from celeriac.reference.worker.execution import Outcome
 from celeriac.reference.worker.links import send_callbacks
@@ -35,7 +36,9 @@ def _list_is_spread(signature: Any, context: Any, value: Any, **options: Any) ->
 
 
 def _never_immutable(signature: Any, context: Any, value: Any, **options: Any) -> None:
-    _send(signature if "chain" in options else replace(signature, immutable=False), context, value, **options)
+    if isinstance(signature, Signature) and "chain" not in options:
+        signature = replace(signature, immutable=False)
+    _send(signature, context, value, **options)
 
 
 def _last_first(app: App, context: Any, value: Any) -> None:
@@ -129,14 +132,16 @@ SABOTEURS = (
         "an errback that the worker does not know is not published",
         (mock.patch.object(execution, "call_errbacks", _known_errbacks),),
         "LNK-023",
-        also=("LNK-022", "LNK-025"),
-        because="errbacks that are not published have neither an order nor a parent",
+        also=("LNK-022", "LNK-025", "LNK-028"),
+        because="errbacks that are not published have neither an order nor a parent nor arguments",
     ),
     Saboteur(
         "null_in_time",
         "a wait that times out answers null",
         (mock.patch.object(AsyncResult, "get", _null_in_time),),
         "ONM-010",
+        also=("LNK-040",),
+        because="a group is waited for task by task",
     ),
     Saboteur(
         "success_is_never_ignored",
