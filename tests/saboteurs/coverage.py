@@ -3,7 +3,7 @@
     python -m tests.saboteurs.coverage [FILE]      (scripts/coverage does the same)
 
 Prints a table and every gap with its remedy, writes ``.celeriac/coverage.json`` or another file (schema
-``coverage``), and exits with 1 while there is a gap that is not awaited.  Checks are read from their sources,
+``coverage``), and exits with 1 while there is a gap.  Checks are read from their sources,
 saboteurs from the roster; nothing is run.
 """
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,32 +21,13 @@ from typing import Any
 from celeriac import conformance
 from celeriac.spec import Requirement, Spec, load, validator
 from celeriac.spec.model import LEVELS
-from tests.saboteurs.variants import Saboteur
+from tests.saboteurs.choices import CHOICES, Way
+from tests.saboteurs.variants import Oddity, Saboteur
 
-__all__ = ["AWAITED", "Check", "Coverage", "Gap", "main", "read_checks"]
+__all__ = ["Check", "Coverage", "Gap", "main", "read_checks"]
 
 CHECKS = Path(conformance.__file__).parent
 DEFAULT = Path(".celeriac/coverage.json")
-
-#: Requirements whose saboteur is still to be written.
-_AWAITED = """
-BAS-001 BAS-004 BAS-006 BAS-008 BAS-009 BAS-011
-LNK-003 LNK-004 LNK-005 LNK-006 LNK-009 LNK-010 LNK-012 LNK-017 LNK-018 LNK-019
-LNK-020 LNK-021 LNK-022 LNK-024 LNK-025 LNK-026 LNK-027
-ONM-001 ONM-002 ONM-003 ONM-006 ONM-007 ONM-008 ONM-009 ONM-011 ONM-012
-ETA-005 ETA-012
-SER-002 SER-004 SER-009 SER-010 SER-018
-CMP-002 CMP-004 CMP-007 CMP-009 CMP-011 CMP-012
-ROU-001 ROU-002
-RES-001 RES-004 RES-005 RES-007 RES-008 RES-009 RES-010 RES-011 RES-012 RES-014
-RES-015 RES-016 RES-017 RES-018 RES-020 RES-021 RES-022 RES-023 RES-024 RES-025
-RES-026
-ADV-002 ADV-004
-MSG-008 MSG-011 MSG-014 MSG-015 MSG-016 MSG-017 MSG-018 MSG-019 MSG-022 MSG-029
-MSG-031
-TIM-003 TIM-004 TIM-005 TIM-006 TIM-012 TIM-013 TIM-014
-"""
-AWAITED = frozenset(_AWAITED.split())
 
 #: The columns: name -> whether a requirement counts.
 COLUMNS: Mapping[str, Callable[[Coverage, Requirement], bool]] = {
@@ -72,13 +54,11 @@ class Gap:
         about: a requirement, a check or a saboteur.
         what: what is missing.
         remedy: what to do.
-        awaited: whether it is known, and forgiven for now.
     """
 
     about: str
     what: str
     remedy: str
-    awaited: bool = False
 
 
 def read_checks(folder: Path = CHECKS) -> list[Check]:
@@ -105,7 +85,8 @@ class Coverage:
         spec: the specification.
         checks: every check.
         saboteurs: every saboteur.
-        awaited: requirements whose saboteur may be missing.
+        oddities: every oddity.
+        choices: the requirements that leave several ways.
     """
 
     def __init__(
@@ -113,12 +94,14 @@ class Coverage:
         spec: Spec,
         checks: Sequence[Check],
         saboteurs: Sequence[Saboteur],
-        awaited: frozenset[str] = AWAITED,
+        oddities: Sequence[Oddity] = (),
+        choices: Mapping[str, Sequence[Way]] = CHOICES,
     ) -> None:
         self.spec = spec
         self.checks = checks
         self.saboteurs = saboteurs
-        self.awaited = awaited
+        self.allowed = {oddity.id: oddity.where for oddity in oddities}
+        self.choices = choices
 
     def checks_of(self, requirement: str) -> list[str]:
         """Answer the checks that decide a requirement."""
@@ -150,7 +133,20 @@ class Coverage:
                 yield Gap(name, f"is excluded, yet {checked[0]} decides it", "drop one of the two")
             if checked and requirement.level == "MUST" and not self.saboteurs_of(name):
                 remedy = "write a reference that breaks it in tests/saboteurs/wrong_*.py"
-                yield Gap(name, "has no saboteur", remedy, name in self.awaited)
+                yield Gap(name, "has no saboteur", remedy)
+            yield from self._of_ways(requirement)
+
+    def _of_ways(self, requirement: Requirement) -> Iterator[Gap]:
+        ways = self.choices.get(requirement.id, ())
+        if re.search(r"\beither\b", requirement.sentence) and len(ways) < 2:
+            yield Gap(requirement.id, "leaves a choice", "list its ways in tests/saboteurs/choices.py")
+        for way in ways:
+            if way.broken_by not in self.saboteurs_of(requirement.id):
+                remedy = f"write the saboteur {way.broken_by}"
+                yield Gap(requirement.id, f"lacks a saboteur for the way {way.what!r}", remedy)
+            if way.taken_by != "reference" and requirement.id not in self.allowed.get(way.taken_by, ()):
+                remedy = f"write the oddity {way.taken_by}"
+                yield Gap(requirement.id, f"lacks an oddity for the way {way.what!r}", remedy)
 
     # -- what a reader gets ---------------------------------------------------------------------------
 
@@ -208,10 +204,9 @@ def module_of(requirement: Requirement) -> str:
 
 
 def _told(gaps: Sequence[Gap]) -> Iterator[str]:
-    for text in dict.fromkeys((gap.what, gap.remedy, gap.awaited) for gap in gaps):
-        what, remedy, awaited = text
-        names = [gap.about for gap in gaps if (gap.what, gap.remedy, gap.awaited) == text]
-        yield f"\n{len(names)} {'awaited' if awaited else 'GAP'}: {what} ({remedy})"
+    for what, remedy in dict.fromkeys((gap.what, gap.remedy) for gap in gaps):
+        names = [gap.about for gap in gaps if (gap.what, gap.remedy) == (what, remedy)]
+        yield f"\n{len(names)} {'gap' if len(names) == 1 else 'gaps'}: {what} ({remedy})"
         yield from _in_rows(names)
 
 
@@ -222,16 +217,16 @@ def _in_rows(names: Sequence[str]) -> Iterator[str]:
 
 def main(arguments: Sequence[str]) -> int:
     """Print the table, write the file; answer 1 while something is missing."""
-    from tests.saboteurs.roster import ON_REDIS, SABOTEURS
+    from tests.saboteurs.roster import ODDITIES, ON_REDIS, SABOTEURS
 
-    found = Coverage(load(), read_checks(), (*SABOTEURS, *ON_REDIS))
+    found = Coverage(load(), read_checks(), (*SABOTEURS, *ON_REDIS), ODDITIES)
     document = found.document()
     validator("coverage").validate(document)
     path = Path(arguments[0]) if arguments else DEFAULT
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
     sys.stdout.writelines(f"{line}\n" for line in (*found.table(), "", f"written: {path}"))
-    return int(any(not gap.awaited for gap in found.gaps()))
+    return int(bool(found.gaps()))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from tests.saboteurs import (
     odd_workers,
     wrong_brokers,
     wrong_calling,
+    wrong_choices,
     wrong_composing,
     wrong_connections,
     wrong_delivering,
@@ -57,6 +58,7 @@ SABOTEURS: tuple[Saboteur, ...] = (
     *wrong_settling.SABOTEURS,
     *wrong_values.SABOTEURS,
     *wrong_calling.SABOTEURS,
+    *wrong_choices.SABOTEURS,
     *wrong_routing.SABOTEURS,
 )
 

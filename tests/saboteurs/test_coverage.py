@@ -10,9 +10,10 @@ import pytest
 
 from celeriac.spec import load, validator
 from tests.saboteurs import coverage
-from tests.saboteurs.coverage import AWAITED, CHECKS, Check, Coverage, module_of, read_checks
-from tests.saboteurs.roster import ON_REDIS, SABOTEURS
-from tests.saboteurs.variants import Saboteur
+from tests.saboteurs.choices import CHOICES, Way
+from tests.saboteurs.coverage import CHECKS, Check, Coverage, module_of, read_checks
+from tests.saboteurs.roster import ODDITIES, ON_REDIS, SABOTEURS
+from tests.saboteurs.variants import Oddity, Saboteur
 
 pytestmark = pytest.mark.coverage
 
@@ -22,22 +23,38 @@ CHECK = Check("test_eta_countdown.py::test_no_start_before_the_eta", ("ETA-004",
 SABOTEUR = Saboteur("a_minute_early", "a task is started early", (), "ETA-004")
 
 
-def small(*checks: Check, saboteurs: tuple[Saboteur, ...] = (SABOTEUR,), awaited: str = "") -> Coverage:
+#: A requirement that is met in two ways, and what proves both.
+WAYS = (Way("refused", "only_forwards", "refused_too_late"), Way("carried", "reference", "carried_wrongly"))
+CHOICE = Check("test_eta_countdown.py::test_negative_countdown_is_refused_or_past", ("ETA-009",))
+WRONG = tuple(Saboteur(way.broken_by, way.what, (), "ETA-009") for way in WAYS)
+ODD = Oddity("only_forwards", "a negative countdown is refused", (), where=("ETA-009",))
+
+
+def small(*checks: Check, saboteurs: tuple[Saboteur, ...] = (SABOTEUR,)) -> Coverage:
     """Answer the coverage of a specification of two requirements, one of them excluded."""
     requirements = {name: SPEC.requirements[name] for name in ("ETA-004", EXCLUDED.id)}
-    return Coverage(replace(SPEC, requirements=requirements), checks, saboteurs, frozenset(awaited.split()))
+    return Coverage(replace(SPEC, requirements=requirements), checks, saboteurs)
+
+
+def chosen(
+    *, wrong: tuple[Saboteur, ...] = WRONG, odd: tuple[Oddity, ...] = (ODD,), listed: bool = True
+) -> Coverage:
+    """Answer the coverage of a specification of one requirement, which leaves a choice."""
+    requirements = {"ETA-009": SPEC.requirements["ETA-009"]}
+    choices = {"ETA-009": WAYS} if listed else {}
+    return Coverage(replace(SPEC, requirements=requirements), (CHOICE,), wrong, odd, choices)
 
 
 def test_nothing_is_missing() -> None:
     """Every requirement has a check or a reason, every check a requirement, every checked MUST a saboteur."""
-    found = Coverage(SPEC, read_checks(), (*SABOTEURS, *ON_REDIS))
-    missing = [gap for gap in found.gaps() if not gap.awaited]
-    assert missing == [], "\n".join(found.table())
+    found = Coverage(SPEC, read_checks(), (*SABOTEURS, *ON_REDIS), ODDITIES)
+    assert found.gaps() == [], "\n".join(found.table())
 
 
-def test_awaited_requirements_exist() -> None:
-    """The list of saboteurs still to be written names requirements that exist."""
-    assert SPEC.requirements.keys() >= AWAITED
+def test_choices_name_requirements_that_exist() -> None:
+    """The table of choices names requirements of the specification, each with several ways."""
+    assert SPEC.requirements.keys() >= CHOICES.keys()
+    assert all(len({way.broken_by for way in ways}) == len(ways) > 1 for ways in CHOICES.values())
 
 
 def test_checks_are_found_in_the_modules_of_their_chapters() -> None:
@@ -50,9 +67,10 @@ def test_checks_are_found_in_the_modules_of_their_chapters() -> None:
     assert strangers == []
 
 
-def test_what_is_covered_has_no_gap() -> None:
-    """A requirement with a check and a saboteur, and an excluded one, leave nothing to be desired."""
-    assert small(CHECK).gaps() == []
+@pytest.mark.parametrize("found", [small(CHECK), chosen()], ids=["plain", "choice"])
+def test_what_is_covered_has_no_gap(found: Coverage) -> None:
+    """A requirement with its saboteurs, or an excluded one, leaves nothing to be desired."""
+    assert found.gaps() == []
 
 
 @pytest.mark.parametrize(
@@ -78,18 +96,18 @@ def test_what_is_covered_has_no_gap() -> None:
             "is excluded, yet test_x.py::test_y decides it",
             id="both",
         ),
+        pytest.param(chosen(listed=False), "ETA-009", "leaves a choice", id="unlisted"),
+        pytest.param(
+            chosen(wrong=WRONG[1:]), "ETA-009", "lacks a saboteur for the way 'refused'", id="unbroken way"
+        ),
+        pytest.param(chosen(odd=()), "ETA-009", "lacks an oddity for the way 'refused'", id="untaken way"),
     ],
 )
 def test_gap_is_told(found: Coverage, about: str, what: str) -> None:
     """Each kind of gap is named with what it is about, and the table shows it with its remedy."""
     gap = found.gaps()[0]
-    assert (gap.about, gap.what, gap.awaited) == (about, what, False)
-    assert f"1 GAP: {what} ({gap.remedy})\n  {about}" in "\n".join(found.table())
-
-
-def test_awaited_gap_is_forgiven() -> None:
-    """A saboteur that is awaited is still a gap, but marked as known."""
-    assert [gap.awaited for gap in small(CHECK, saboteurs=(), awaited="ETA-004").gaps()] == [True]
+    assert (gap.about, gap.what) == (about, what)
+    assert f"1 gap: {what} ({gap.remedy})\n  {about}" in "\n".join(found.table())
 
 
 def test_check_without_a_mark_is_read(tmp_path: Path) -> None:
@@ -109,7 +127,7 @@ def test_command_writes_the_document(tmp_path: Path, capsys: pytest.CaptureFixtu
     status = coverage.main([str(path)])
     document = json.loads(path.read_text())
     validator("coverage").validate(document)
-    assert status == int(any(not gap["awaited"] for gap in document["gaps"]))
+    assert status == int(bool(document["gaps"]))
     assert document["total"]["normative"] == len(SPEC.requirements)
     assert (
         sum(one["total"]["checked"] for one in document["chapters"].values()) == document["total"]["checked"]
