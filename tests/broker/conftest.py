@@ -1,16 +1,14 @@
-"""What the tests of the broker's wire share: a bare AMQP client, brokers on TCP, a private RabbitMQ."""
+"""What the tests of the broker's wire share: a bare AMQP client, brokers on TCP, the port of RabbitMQ."""
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
-from celeriac.conformance.providers import Unavailable
-from celeriac.conformance.providers.rabbitmq import RabbitProcess
 from celeriac.reference.broker.broker import Broker
 from celeriac.reference.broker.codec import (
     METHOD,
@@ -113,13 +111,8 @@ def dial(server: BrokerThread) -> Iterator[Callable[[], RawClient]]:
 
 
 @pytest.fixture(scope="session")
-def rabbitmq_port() -> Iterator[int]:
-    """Start a private RabbitMQ node; without one: a loud skip here, a failure under CI=true."""
-    with RabbitProcess() as provider:
-        try:
-            port = provider.node().port
-        except Unavailable as missing:
-            if os.environ.get("CI") == "true":
-                pytest.fail(f"RabbitMQ is required under CI=true: {missing}")
-            pytest.skip(f"NO BROKER: {missing}")
-        yield port
+def rabbitmq_port(node_url: Callable[[str], str]) -> int:
+    """Answer the port of the RabbitMQ that all areas of tests share."""
+    port = urlsplit(node_url("rabbitmq")).port
+    assert port is not None
+    return port
