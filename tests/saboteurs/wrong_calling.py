@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from unittest import mock
+from uuid import NAMESPACE_URL, uuid5
 
 from celeriac.reference import message
 from celeriac.reference.app import App
@@ -26,9 +27,6 @@ _apply_async = Signature.apply_async
 _send_task = App.send_task
 _call = App.call
 _moments = message.moments
-
-#: How many equal calls in a row get ids of their own.
-_IDS = 9
 
 
 def _private_left_out(self: Task, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
@@ -53,15 +51,13 @@ def _answers_another_id(self: Signature, args: Any = (), kwargs: Any = None, **o
     return AsyncResult(handle.id[::-1], handle.app) if plain else handle
 
 
-def _same_id_again(self: App, name: str, args: Any, kwargs: Any, options: Any, check: bool = False) -> Any:
-    last, count, task_id = vars(self).get("last", (None, 0, None))
-    call = (name, tuple(args or ()), dict(kwargs or {}), dict(options))
-    again = call == last and not options and not current_worker_context()
-    if again and count == _IDS:
-        options = {"task_id": task_id}
-    handle = _call(self, name, args, kwargs, options, check)
-    vars(self)["last"] = (call, count + 1 if again else 1, handle.id)
-    return handle
+def _id_of_its_content(
+    self: App, name: str, args: Any, kwargs: Any, options: Any, check: bool = False
+) -> Any:
+    word = args[0] if args and len(args) == 1 and isinstance(args[0], str) else ""
+    if word and not kwargs and not options and not current_worker_context():
+        options = {"task_id": str(uuid5(NAMESPACE_URL, f"{name}/{word}"))}
+    return _call(self, name, args, kwargs, options, check)
 
 
 def _urgent_and_ignored(_: App, options: dict[str, Any]) -> Mapping[str, Any]:
@@ -185,9 +181,9 @@ SABOTEURS = (
         "BAS-008",
     ),
     Saboteur(
-        "tenth_id_repeats",
-        "the tenth of ten equal calls in a row gets the id of the ninth",
-        (mock.patch.object(App, "call", _same_id_again),),
+        "id_of_its_content",
+        "the id of a call with one word is made of the task's name and that word",
+        (mock.patch.object(App, "call", _id_of_its_content),),
         "BAS-009",
     ),
     Saboteur(

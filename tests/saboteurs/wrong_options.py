@@ -27,6 +27,10 @@ _apply_async = Signature.apply_async
 _read_body = intake._body
 
 
+#: The options by which a signature is a member of something.
+_PLACE = ("task_id", "group_id", "group_index", "root_id", "parent_id", "reply_to", "chain")
+
+
 def _delay_with_options(self: Task, *args: Any, **kwargs: Any) -> Any:
     options = {name: kwargs.pop(name) for name in tuple(kwargs) if name in OPTIONS}
     return self.apply_async(args, kwargs, **options)
@@ -44,7 +48,8 @@ def _direct_call_wraps(self: Task, *args: Any, **kwargs: Any) -> Any:
 
 
 def _signature_without_options(self: Signature, args: Any = (), kwargs: Any = None, **options: Any) -> Any:
-    forgetful = self if args or kwargs or options else replace(self, options={})
+    kept = {name: value for name, value in self.options.items() if name in _PLACE}
+    forgetful = self if args or kwargs or options else replace(self, options=kept)
     return _apply_async(forgetful, args, kwargs, **options)
 
 
