@@ -309,6 +309,8 @@ SABOTEURS = (
         "a route wins over the attribute of the task",
         (resolved(_route_first),),
         "ROU-017",
+        also=("BAS-019",),
+        because="with an option of null the same two decide",
     ),
     Saboteur(
         "address_from_one_source",
