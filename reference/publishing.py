@@ -70,7 +70,12 @@ def publish_raw(
     headers: dict[str, Any],
     properties: dict[str, Any],
 ) -> None:
-    """Publish bytes; over AMQP answer only once the broker has taken them."""
+    """Publish bytes; over AMQP answer only once the broker has taken them.
+
+    Raises:
+        TimeoutError: it has not confirmed them within ``broker_connection_timeout``: a broker short of memory or disk
+            keeps silent.  It may still take the message.
+    """
     message = channel.prepare_message(
         body,
         priority=priority,
@@ -79,8 +84,13 @@ def publish_raw(
         headers=headers,
         properties=dict(properties),
     )
-    publish = getattr(channel, "basic_publish_confirm", channel.basic_publish)
-    publish(message, exchange=exchange, routing_key=routing_key)
+    if not hasattr(channel, "basic_publish_confirm"):
+        channel.basic_publish(message, exchange=exchange, routing_key=routing_key)
+        return
+    patience = channel.connection.client.connect_timeout
+    channel.basic_publish_confirm(
+        message, exchange=exchange, routing_key=routing_key, confirm_timeout=patience
+    )
 
 
 @dataclass(slots=True)

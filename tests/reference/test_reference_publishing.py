@@ -242,3 +242,16 @@ def test_results_do_not_outlive_an_ignored_call(new_lab: Callable[..., Lab]) -> 
     result = lab.app("rpc://").send_task("add", (1, 2), ignore_result=True)
     assert [event.data["queue"] for event in lab.events("queue.declare")] == ["celery"]
     assert result.get() is None
+
+
+def test_a_broker_that_confirms_nothing_is_given_up(lab: Lab) -> None:
+    """A confirm is waited for no longer than ``broker_connection_timeout`` in each attempt; then the call raises."""
+    app = lab.app(broker_connection_timeout=3.0)
+    lab.broker.faults.add("confirm", "drop", times=None)
+    policy = {"max_retries": 1, "interval_start": 10, "interval_max": 10}
+
+    with pytest.raises(OperationalError) as caught:
+        app.send_task("add", (1, 2), retry_policy=policy)
+
+    assert isinstance(caught.value.__cause__, TimeoutError)
+    assert lab.clock.monotonic() == pytest.approx(3 + 10 + 3)
