@@ -19,7 +19,7 @@ from celeriac.conformance.junit import junit
 from celeriac.conformance.outcome import CheckResult, Outcome, RequirementResult, counts
 from celeriac.spec import validator
 
-__all__ = ["Journal", "Setting", "document", "summary", "write_report"]
+__all__ = ["Journal", "Pace", "Setting", "document", "summary", "write_report"]
 
 FILES = ("results.json", "junit.xml", "summary.md")
 
@@ -52,6 +52,19 @@ class Setting:
     source: str
     broker: str
     clock: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long a run took.
+
+    Attributes:
+        duration_s: seconds of the wall.
+        simulated_s: seconds by which virtual clocks were moved, in all scenarios together; None on real time.
+    """
+
+    duration_s: float
+    simulated_s: float | None = None
 
 
 class Journal:
@@ -90,7 +103,7 @@ class Journal:
 
 
 def write_report(
-    folder: Path, setting: Setting, results: Mapping[str, RequirementResult], duration_s: float
+    folder: Path, setting: Setting, results: Mapping[str, RequirementResult], pace: Pace
 ) -> dict[str, Any]:
     """Write ``results.json``, ``junit.xml`` and ``summary.md``; answer the first.
 
@@ -98,24 +111,24 @@ def write_report(
         folder: where to; made if need be.
         setting: what was judged, and where.
         results: every requirement of the specification, in order.
-        duration_s: how long the run took, in seconds.
+        pace: how long the run took.
 
     Raises:
         AssertionError: the document breaks the schema ``report``, which is a bug of ours.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    content = document(setting, results, duration_s)
+    content = document(setting, results, pace)
     (folder / "results.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    (folder / "junit.xml").write_bytes(junit(setting.adapter, _checks(results), duration_s))
+    (folder / "junit.xml").write_bytes(junit(setting.adapter, _checks(results), pace.duration_s))
     (folder / "summary.md").write_bytes(
-        summary(setting, results, duration_s).encode(errors="backslashreplace")
+        summary(setting, results, pace.duration_s).encode(errors="backslashreplace")
     )
     problems = [error.message for error in validator("report").iter_errors(content)]
     assert not problems, f"results.json breaks its schema: {problems}"
     return content
 
 
-def document(setting: Setting, results: Mapping[str, RequirementResult], duration_s: float) -> dict[str, Any]:
+def document(setting: Setting, results: Mapping[str, RequirementResult], pace: Pace) -> dict[str, Any]:
     """Answer the content of ``results.json``."""
     return {
         "suite": {"version": setting.suite},
@@ -123,7 +136,8 @@ def document(setting: Setting, results: Mapping[str, RequirementResult], duratio
         "implementation": {"name": setting.implementation, "version": setting.version},
         "broker": {"flavour": setting.flavour, "from": setting.source, "version": setting.broker},
         "clock": setting.clock,
-        "duration_s": round(duration_s, 3),
+        "duration_s": round(pace.duration_s, 3),
+        "simulated_s": None if pace.simulated_s is None else round(pace.simulated_s, 3),
         "counts": counts(results.values()),
         "requirements": {name: _requirement(result) for name, result in results.items()},
     }

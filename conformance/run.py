@@ -18,7 +18,7 @@ from celeriac.conformance.claim import Candidate
 from celeriac.conformance.expectations import Conditions, Expectations
 from celeriac.conformance.options import RunOptions, clock_for
 from celeriac.conformance.outcome import CheckResult, Outcome, RequirementResult, roll_up, share
-from celeriac.conformance.report import Journal, Setting, write_report
+from celeriac.conformance.report import Journal, Pace, Setting, write_report
 from celeriac.conformance.verdicts import NotApplicable
 from celeriac.spec import Chapter, Requirement, Spec
 
@@ -82,6 +82,7 @@ class Run:
         self.results: list[CheckResult] = []
         self.settings: dict[str, Setting] = {f: self._setting(f, None) for f in options.flavours}
         self._missing: dict[str, Mapping[str, str]] = {}
+        self._stages: dict[str, Stage] = {}
         self._journal: Journal | None = None
         self._started = time.monotonic()
 
@@ -111,6 +112,7 @@ class Run:
         """Note what a stage says of implementation and broker."""
         self.settings[flavour] = self._setting(flavour, stage)
         self._missing[flavour] = stage.missing
+        self._stages[flavour] = stage
         return self.settings[flavour]
 
     # -- while it goes on -----------------------------------------------------------------------------
@@ -178,9 +180,21 @@ class Run:
             self._journal.close({"complete": complete, "exit_status": exit_code, "problems": self.problems})
         for flavour in self.options.flavours if self.options.all_brokers else ():
             folder = self.options.report_dir / flavour
-            write_report(folder, self.settings[flavour], self.conclude(flavour), duration_s)
-        write_report(self.options.report_dir, self.setting(), results, duration_s)
+            pace = Pace(duration_s, self._simulated_s([flavour]))
+            write_report(folder, self.settings[flavour], self.conclude(flavour), pace)
+        pace = Pace(duration_s, self._simulated_s(self.options.flavours))
+        write_report(self.options.report_dir, self.setting(), results, pace)
         return results
+
+    def _simulated_s(self, flavours: Sequence[str]) -> float | None:
+        """Answer the virtual seconds that scenarios took, None when time was real throughout."""
+        stages = [self._stages[flavour] for flavour in flavours if flavour in self._stages]
+        moved = [getattr(stage, "simulated_s", None) for stage in stages]
+        return (
+            sum(seconds for seconds in moved if seconds is not None)
+            if any(s is not None for s in moved)
+            else None
+        )
 
     def setting(self) -> Setting:
         """Answer what was judged and where; for several brokers, all of them."""

@@ -62,6 +62,7 @@ class Stage(ABC):
         identity: what the adapter says of its implementation.
         history: what has happened in the present scenario.
         scenario: the present one.
+        simulated_s: seconds by which the clocks of all scenarios so far were moved, None when time is real.
         worker_url: what its workers connect to.
         reply_queue: where the harness's own messages want their results.
     """
@@ -76,6 +77,7 @@ class Stage(ABC):
     samples: int
     longest: float
 
+    simulated_s: float | None = None
     broker: BrokerInfo
     scenario: Scenario
     worker_url: str

@@ -25,6 +25,7 @@ __all__ = ["VirtualStage"]
 class VirtualStage(Stage):
     """One process, one virtual clock, the embedded broker at its default time-outs."""
 
+    simulated_s: float = 0.0
     kind = "virtual"
     tick = 60.0
     lateness = 0.0
@@ -79,6 +80,7 @@ class VirtualStage(Stage):
         """End the scenario."""
         self.request("end")
         self._site.close()
+        self.simulated_s += self._clock.monotonic()
 
     def _refused(self, at: float) -> None:
         self.history.add("refused", at, "broker")
