@@ -43,6 +43,12 @@ class QueueTable:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._queues = {queue.name: queue for queue in _entities(settings.task_queues)}
+        self._configured = tuple(self._queues)
+
+    @property
+    def consumed(self) -> tuple[str, ...]:
+        """Answer the names of the queues of a worker that was given none (ROU-005)."""
+        return self._configured or (self._settings.task_default_queue,)
 
     def __getitem__(self, name: str | Queue) -> Queue:
         """Answer the queue of that name (ROU-001).

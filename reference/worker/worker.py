@@ -56,7 +56,7 @@ class Worker:
 
     Args:
         app: the application whose tasks are executed.
-        queues: names of the queues; the default queue when empty.
+        queues: names of the queues; those of the setting ``task_queues``, or the default queue, when empty.
         hostname: the worker's name, ``celeriac@<host>`` by default.
         prefetch: deliveries to have outstanding, 0 for no limit; ``worker_prefetch_multiplier`` by default.
         observer: called with (kind, data) for ready, received, started, ended, retried, revoked, refused, lost
@@ -72,7 +72,7 @@ class Worker:
         observer: Callable[[str, Mapping[str, Any]], None] | None = None,
     ) -> None:
         self.app = app
-        self.queues = tuple(queues) or (app.conf.task_default_queue,)
+        self.queues = tuple(queues) or app.queues.consumed
         self.hostname = hostname or f"celeriac@{socket.gethostname()}"
         self._accept = accepted_types(app.conf.accept_content)
         self._observer = observer

@@ -74,6 +74,12 @@ def test_missing_queues_are_refused_when_they_may_not_be_created() -> None:
         table["image"]
 
 
+def test_a_worker_without_queues_consumes_what_the_settings_name() -> None:
+    """The queues of task_queues are consumed if there are any, else the default queue."""
+    assert QueueTable(Settings({})).consumed == ("celery",)
+    assert QueueTable(Settings({"task_queues": ["images", TOPIC]})).consumed == ("images", "t")
+
+
 @pytest.mark.parametrize(
     ("routes", "expected"),
     [
