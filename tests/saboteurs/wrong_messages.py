@@ -76,8 +76,8 @@ SABOTEURS = (
         "a task called from within a task has itself as its root",
         (rebuilt(_own_root),),
         "MSG-005",
-        also=("LNK-012", "LNK-025"),
-        because="callbacks and errbacks are called from within a task, too",
+        also=("LNK-012", "LNK-025", "LNK-044"),
+        because="callbacks, errbacks and the next task of a chain are called from within a task, too",
     ),
     Saboteur(
         "first_call_is_a_retry",
