@@ -13,6 +13,7 @@ from celeriac.conformance.messages import Embed
 from celeriac.conformance.messages import wire_signature as sig
 
 if TYPE_CHECKING:
+    from celeriac.conformance.history import Record
     from celeriac.conformance.world import World
 
 #: A task that no worker of a check knows.
@@ -33,9 +34,14 @@ def require_follower(
     world.worker()
     sent = world.send(task, args, **fields)
     world.expect("ended", task_id=sent.task_id)
+
+    def followers() -> list[Record]:
+        return [r for r in world.history.of("published") if r.headers.get("task") == follower]
+
+    world.until(lambda: bool(followers()))
     after = world.send("celeriac.add", (3, 3))
     world.expect("ended", task_id=after.task_id)
-    records = [r for r in world.history.of("published") if r.headers.get("task") == follower]
+    records = followers()
     seen = [list(body_of(record)[0]) for record in records]
     world.judge(requirement, oracles.equal([expected], seen, "the arguments of what follows", *records))
 
