@@ -96,8 +96,8 @@ class Deed:
 
 @check("SER-023")
 def test_refused_pickle_does_nothing(world: World) -> None:
-    """A pickled body that would make a folder when it is decoded makes none."""
-    world.begin()
+    """A pickled body that would make a folder when it is decoded makes none, where only JSON is accepted."""
+    world.begin(settings={"accept_content": ["json"]})
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, "made-by-a-pickle")
         body = pickle.dumps([[Deed(folder)], {}, EMBED])

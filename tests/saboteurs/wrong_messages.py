@@ -8,12 +8,10 @@ from typing import Any
 from unittest import mock
 from uuid import uuid4
 
-from celeriac.reference import message, settings
-from celeriac.reference.app import App
-from celeriac.reference.context import current_worker_context
+from celeriac.reference import app, message, settings
 from celeriac.reference.message import TaskMessage
 from celeriac.reference.signature import Signature
-from tests.saboteurs.exchanges import rebuilt, recalled, with_headers, with_properties, without
+from tests.saboteurs.exchanges import rebuilt, with_headers, with_properties, without
 from tests.saboteurs.variants import Saboteur
 
 __all__ = ["SABOTEURS"]
@@ -28,11 +26,6 @@ def _own_parent(built: TaskMessage, options: Mapping[str, Any]) -> TaskMessage:
 
 def _own_root(built: TaskMessage, options: Mapping[str, Any]) -> TaskMessage:
     return with_headers(built, root_id=built.task_id)
-
-
-def _five_from_outside(_: App, options: dict[str, Any]) -> Mapping[str, Any]:
-    outside = current_worker_context() is None and options.get("priority") is None
-    return {**options, "priority": 5} if outside else options
 
 
 def _an_hour(built: TaskMessage, options: Mapping[str, Any]) -> TaskMessage:
@@ -114,7 +107,9 @@ SABOTEURS = (
     Saboteur(
         "default_priority_of_five",
         "a message without a priority is sent with 5",
-        (recalled(_five_from_outside),),
+        (mock.patch.dict(app._DEFAULTS, priority=5),),
         "MSG-013",
+        also=("LNK-010",),
+        because="a callback without options is a message without a priority, too",
     ),
 )

@@ -179,6 +179,8 @@ SABOTEURS = (
         "the caller waits for a result that it has asked not to be kept",
         (mock.patch.object(AsyncResult, "get", _get_anyway),),
         "RES-003",
+        also=("RES-027",),
+        because="the wait is the same, whoever said that nothing is kept",
     ),
     Saboteur(
         "single_link_travels_bare",

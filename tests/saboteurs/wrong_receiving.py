@@ -122,12 +122,16 @@ SABOTEURS = (
         (mock.patch.object(Worker, "_hold", _run_then_revoked),),
         "EXP-008",
         seen="celery-node 0.5.9 and aio-celery 0.22.0, which execute it",
+        also=("EXP-018",),
+        because="a second delivery is received like the first",
     ),
     Saboteur(
         "expired_is_a_failure",
         "a task that has expired when it is received is stored as FAILURE",
         (mock.patch.object(Worker, "_hold", _fails_when_received),),
         "EXP-009",
+        also=("EXP-018",),
+        because="a second delivery is received like the first",
     ),
     Saboteur(
         "expired_is_given_back",
@@ -171,6 +175,8 @@ SABOTEURS = (
         "a message with a header that the worker does not know is refused",
         (refused(lambda message: ", ".join(message.headers.keys() - intake._KNOWN)),),
         "MSG-021",
+        also=("MSG-038",),
+        because="Celery's own messages have headers for which the reference has no use",
     ),
     Saboteur(
         "unknown_task_requeued",
