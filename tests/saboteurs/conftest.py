@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.saboteurs.matrix import Matrix, Outcome
-from tests.saboteurs.roster import REFERENCE
+from tests.saboteurs.roster import ON_REDIS, REFERENCE, REFERENCE_ON_REDIS
 
 KEY = pytest.StashKey[Matrix]()
 
 
 @pytest.fixture(scope="session")
-def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
+def matrix(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    redis_url: str | None,
+) -> Iterator[Matrix]:
     """Judge the variants of all selected tests, in their order; the reference comes first."""
     params = (getattr(item, "callspec", None) for item in request.session.items)
     wanted = [spec.params["variant"] for spec in params if spec is not None and "variant" in spec.params]
-    matrix = Matrix([REFERENCE, *wanted], tmp_path_factory.mktemp("matrix"))
-    request.config.stash[KEY] = matrix
+    matrix = request.config.stash[KEY] = Matrix(tmp_path_factory.mktemp("matrix"))
+    on_redis = [variant for variant in wanted if variant in ON_REDIS]
+    if on_redis and redis_url is not None:
+        matrix.judge("redis", [REFERENCE_ON_REDIS, *on_redis], f"--redis={redis_url}")
+    matrix.judge("virtual", [REFERENCE, *(variant for variant in wanted if variant not in ON_REDIS)])
     yield matrix
     matrix.close()
+
+
+@pytest.fixture(scope="session")
+def redis_url(node_url: Callable[[str], str]) -> str | None:
+    """Answer where a Redis is, None where none can be had."""
+    try:
+        return node_url("redis")
+    except pytest.skip.Exception:
+        return None
 
 
 @pytest.fixture(scope="session")

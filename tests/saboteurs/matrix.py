@@ -96,64 +96,76 @@ class Outcome:
 
 
 class Matrix:
-    """The outcomes of variants, which a process of its own works out.
+    """The outcomes of variants, which processes of their own work out.
 
     Args:
-        variants: what to judge, the reference first.
         folder: where the reports go.
     """
 
-    def __init__(self, variants: Sequence[Variant], folder: Path) -> None:
+    def __init__(self, folder: Path) -> None:
         self.outcomes: dict[str, Outcome] = {}
         self.began = self.ended = time.monotonic()
-        self._variants = {variant.id: variant for variant in variants}
         self._folder = folder
+        self._variants: dict[str, tuple[Variant, Path]] = {}
         self._lines: queue.Queue[str] = queue.Queue()
-        self._errors = (folder / "errors.txt").open("w+")
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.saboteurs.runner", str(folder), *self._variants],
-            cwd=ROOT,
-            env={**os.environ, "PYTEST_ADDOPTS": ""},
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            text=True,
-            start_new_session=True,
-        )
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self._runners: list[tuple[subprocess.Popen[str], threading.Thread]] = []
+
+    def judge(self, name: str, variants: Sequence[Variant], *options: str) -> None:
+        """Begin to judge variants, the reference first.
+
+        Args:
+            name: of the folder of their reports.
+            variants: what to judge.
+            options: of the runner.
+        """
+        folder = self._folder / name
+        folder.mkdir()
+        self._variants |= {variant.id: (variant, folder / variant.id) for variant in variants}
+        names = [variant.id for variant in variants]
+        with (folder / "log.txt").open("w") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.saboteurs.runner", *options, str(folder), *names],
+                cwd=ROOT,
+                env={**os.environ, "PYTEST_ADDOPTS": ""},
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+        reader = threading.Thread(target=self._read, args=(process,), daemon=True)
+        reader.start()
+        self._runners.append((process, reader))
 
     def __getitem__(self, variant: Variant) -> Outcome:
         """Answer the outcome of a variant, waiting for it."""
         while variant.id not in self.outcomes:
             line = self._lines.get(timeout=PATIENCE_S)
-            assert line, f"the runner ended without a word on {variant.id}: {self._complaint()}"
+            assert line, f"the runner ended without a word on {variant.id}: {self._complaint(variant)}"
             said = json.loads(line)
-            name = said["id"]
-            self.outcomes[name] = Outcome(
-                self._variants[name], said["status"], said["processor_s"], self._folder / name
-            )
+            about, folder = self._variants[said["id"]]
+            self.outcomes[about.id] = Outcome(about, said["status"], said["processor_s"], folder)
             self.ended = time.monotonic()
         return self.outcomes[variant.id]
 
     def close(self) -> None:
-        """End the runner, and the runs that it still has."""
-        if self._process.poll() is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        self._reader.join()
-        self._errors.close()
+        """End the runners, and the runs that they still have."""
+        for process, reader in self._runners:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            reader.join()
 
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as lines:
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        with process.stdout as lines:
             for line in lines:
                 self._lines.put(line)
-        self._lines.put("")
+        if process.wait():
+            self._lines.put("")
 
-    def _complaint(self) -> str:
-        self._errors.seek(0)
-        log = self._folder / "log.txt"
-        return self._errors.read()[-2000:] + (log.read_text()[-2000:] if log.is_file() else "")
+    def _complaint(self, variant: Variant) -> str:
+        _, folder = self._variants[variant.id]
+        return (folder.parent / "log.txt").read_text()[-2000:]
 
     # -- what a reader gets ---------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ import pytest
 
 from tests.saboteurs.variants import Change, Variant
 
-__all__ = ["Footprints", "place_of", "places"]
+__all__ = ["Tracer", "place_of", "places"]
 
 #: The classes of the objects that ``mock.patch`` answers; they have no public name.
 PATCH = type(mock.patch.object(mock, "patch"))
@@ -58,7 +58,7 @@ def _code(original: Any) -> CodeType | None:
     return code if isinstance(code, CodeType) else None
 
 
-class Footprints:
+class Tracer:
     """A pytest plugin that notes the places each test comes by."""
 
     def __init__(self) -> None:
@@ -79,6 +79,6 @@ class Footprints:
         finally:
             sys.setprofile(None)
 
-    def found(self) -> Mapping[str, list[str]]:
+    def found(self) -> Mapping[str, frozenset[str]]:
         """Answer the places by the ids of the tests."""
-        return {test: sorted(map(place_of, codes)) for test, codes in self._codes.items()}
+        return {test: frozenset(map(place_of, codes)) for test, codes in self._codes.items()}

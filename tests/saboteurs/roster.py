@@ -35,7 +35,7 @@ from tests.saboteurs import (
 )
 from tests.saboteurs.variants import Oddity, Saboteur, Variant, adapter_of
 
-__all__ = ["BROKEN", "ODDITIES", "ON_REDIS", "REFERENCE", "SABOTEURS", "VARIANTS"]
+__all__ = ["BROKEN", "ODDITIES", "ON_REDIS", "REFERENCE", "REFERENCE_ON_REDIS", "SABOTEURS", "VARIANTS"]
 
 SABOTEURS: tuple[Saboteur, ...] = (
     *wrong_options.SABOTEURS,
@@ -69,6 +69,7 @@ ODDITIES: tuple[Oddity, ...] = (*odd.ODDITIES, *odd_workers.ODDITIES)
 
 #: The reference itself, by which every variant is measured.
 REFERENCE = Variant("reference", "the reference as it is", ())
+REFERENCE_ON_REDIS = Variant("reference_on_redis", "the reference as it is, on Redis", ())
 
 #: Adapters that are wrong themselves, which is no comment on what they drive.
 BROKEN = (
@@ -84,7 +85,10 @@ BROKEN = (
     ),
 )
 
-VARIANTS = {variant.id: variant for variant in (REFERENCE, *SABOTEURS, *ON_REDIS, *ODDITIES, *BROKEN)}
+VARIANTS = {
+    variant.id: variant
+    for variant in (REFERENCE, REFERENCE_ON_REDIS, *SABOTEURS, *ON_REDIS, *ODDITIES, *BROKEN)
+}
 
 
 def __getattr__(name: str) -> type[Adapter]:

@@ -1,27 +1,29 @@
-"""Judges variants by the conformance suite: each in a process of its own, as many at a time as there are processors.
+"""Judges variants by the conformance suite, each in a process of its own.
 
-    python -m tests.saboteurs.runner FOLDER ID...
+    python -m tests.saboteurs.runner FOLDER ID...              on virtual time
+    python -m tests.saboteurs.runner --redis=URL FOLDER ID...  by the checks that need Redis
 
-One pytest session collects the checks; every variant is judged by a fork of it that runs those it needs.  The
-reference comes first and notes which check comes by which place (``places.py``); a saboteur is judged by the
-checks that come by its own: those of its requirement as in a verdict run, those of its chapter with fewer
-examples, and ``SPREAD`` of all others, different ones for each saboteur, with hardly any.  With
-``CELERIAC_SABOTEURS=all`` every variant is judged by the whole suite, as in a verdict run.
+One pytest session collects the checks; every variant is judged by a fork of it.  On virtual time the reference was
+judged before, in this process: that notes which check comes by which place, so that the others are judged by those
+that can notice (``places.py``, ``depths.py``), and leaves everything imported and cached to the forks.  With
+``CELERIAC_SABOTEURS=all`` everybody is judged by the whole suite, as in a verdict run.  As many go on at a time as
+there are processors; on Redis, where runs mostly wait, all of them.
 
-Every variant gets a report folder ``FOLDER/ID``; a line of JSON tells of each that is finished.  All imports are
-made before the first fork, and this process has one thread, so that forking it is safe.
+Every variant gets a report folder ``FOLDER/ID``; a line of JSON tells of each that is finished.  This process has one
+thread, so that forking it is safe.
 """
 
 from __future__ import annotations
 
+import argparse
 import gc
 import json
 import os
-import random
 import resource
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,28 +31,22 @@ import pytest
 
 from celeriac.conformance import plugin, stages, world  # noqa: F401 - imported before the first fork
 from celeriac.conformance.checks import subject_of
-from celeriac.conformance.strategies import examples
-from celeriac.conformance.virtual_stage import VirtualStage
+from celeriac.conformance.wall_stage import WallStage
 from tests.saboteurs import roster
-from tests.saboteurs.places import Footprints, places
-from tests.saboteurs.variants import Oddity, Saboteur, Variant
+from tests.saboteurs.depths import Judge, concerned
+from tests.saboteurs.places import Tracer
+from tests.saboteurs.variants import Variant
 
 ROOT = Path(__file__).resolve().parents[2]
-
-#: Runs at a time.
-JOBS = len(os.sched_getaffinity(0))
 
 #: Seconds of processor time that one run may take: a variant that never ends is ended.
 LIMIT_S = 120
 
-#: Checks of other chapters that a saboteur is judged by: they show that it breaks nothing else.
-SPREAD = 50
+#: Seconds after which something that has not happened on Redis never will.
+PATIENCE_S = 8.0
 
 #: Whether every variant is judged by the whole suite.
 EVERYTHING = os.environ.get("CELERIAC_SABOTEURS") == "all"
-
-#: The report of the reference, and what it came by.
-FOOTPRINTS = "footprints.json"
 
 #: Nothing that keeps a cache, or rewrites what is not looked at.
 PYTEST = (
@@ -71,56 +67,8 @@ PYTEST = (
     str(ROOT / "conformance"),
 )
 
-
-@dataclass(frozen=True, slots=True)
-class Tries:
-    """How deeply a check looks: examples of a property, cases of a table."""
-
-    examples: int
-    cases: int
-
-
-#: As in a verdict run, for the requirements that a variant is about; for the rest of their chapters; for the others.
-WHOLE, SOME, FEW = Tries(VirtualStage.budget, VirtualStage.samples), Tries(6, 10), Tries(1, 2)
-
-
-class Depths(VirtualStage):
-    """The virtual stage that can do with fewer examples than a verdict run, none of which is made smaller."""
-
-    tries = WHOLE
-
-    @property
-    def samples(self) -> int:  # type: ignore[override] # as a number, it is the same for all checks
-        """Answer how many cases of a table a check tries."""
-        return self.tries.cases
-
-    def properties(self, body: Any) -> Any:
-        """Apply the settings."""
-        return examples(self.tries.examples, shrink=False)(body)
-
-
-class Judge:
-    """A pytest plugin that opens that stage, and decides how deeply each check looks.
-
-    Args:
-        variant: what is judged.
-    """
-
-    def __init__(self, variant: Variant) -> None:
-        self._variant = variant
-        self._stage: Depths | None = None
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_celeriac_stage(self, factory: Any) -> VirtualStage:
-        """Open it."""
-        self._stage = Depths(factory)
-        return self._stage
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Set the depth."""
-        if self._stage is not None and not EVERYTHING:
-            self._stage.tries = depth(item, self._variant)
+Tell = Callable[[str, int, float], None]
+Footprints = Mapping[str, frozenset[str]]
 
 
 class Forks:
@@ -128,132 +76,125 @@ class Forks:
 
     Args:
         folder: where the reports go.
-        names: the variants, the reference first.
-        tell: is called with what is to be said of each variant that has been judged.
+        names: the variants.
+        tell: is called with id, exit status and seconds of processor time of each that has been judged.
+        choose: keeps the checks that judge a variant.
+        jobs: how many go on at a time.
     """
 
-    def __init__(self, folder: Path, names: Sequence[str], tell: Callable[[Mapping[str, Any]], None]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        names: Sequence[str],
+        tell: Tell,
+        choose: Callable[[Variant, pytest.Session], None],
+        jobs: int,
+    ) -> None:
         self._folder = folder
-        self._names = names
+        self._waiting = list(names)
         self._tell = tell
-        self._footprints: Footprints | None = None
-        self._items: Mapping[str, frozenset[str]] = {}
+        self._choose = choose
+        self._jobs = jobs
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Judge all variants; in the fork of one of them, go on as if it were the only one."""
-        waiting, running = list(self._names), dict[int, str]()
+        running: dict[int, str] = {}
         gc.freeze()
-        while waiting or running:
-            while waiting and len(running) < (JOBS if self._items else 1):
-                name = waiting.pop(0)
+        while self._waiting or running:
+            while self._waiting and len(running) < self._jobs:
+                name = self._waiting.pop(0)
                 child = os.fork()
                 if not child:
                     return self._become(roster.VARIANTS[name], session)
                 running[child] = name
-            self._reap(running)
+            child, status, used = os.wait4(-1, 0)
+            self._tell(running.pop(child), os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime)
         session.items.clear()
         session.config.option.collectonly = True
         return None
 
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Keep what the reference came by."""
-        if self._footprints is not None:
-            text = json.dumps(self._footprints.found())
-            (self._folder / FOOTPRINTS).write_text(text, encoding="utf-8")
-
-    def _reap(self, running: dict[int, str]) -> None:
-        child, status, used = os.wait4(-1, 0)
-        name = running.pop(child)
-        if not self._items:
-            found = json.loads((self._folder / FOOTPRINTS).read_text(encoding="utf-8"))
-            self._items = {item: frozenset(places) for item, places in found.items()}
-        self._tell(
-            {
-                "id": name,
-                "status": os.waitstatus_to_exitcode(status),
-                "processor_s": round(used.ru_utime + used.ru_stime, 2),
-            }
-        )
-
     def _become(self, variant: Variant, session: pytest.Session) -> None:
         folder = self._folder / variant.id
-        folder.mkdir(parents=True)
+        folder.mkdir()
         redirect(folder / "log.txt")
         gc.disable()
         resource.setrlimit(resource.RLIMIT_CPU, (LIMIT_S, LIMIT_S))
-        manager = session.config.pluginmanager
-        manager.register(Judge(variant))
-        if not self._items:
-            self._footprints = Footprints()
-            manager.register(self._footprints)
-        elif not EVERYTHING:
-            session.items[:] = self._concerned(variant, session.items)
-        conformance: Any = manager.get_plugin(plugin.PLUGIN)
+        self._choose(variant, session)
+        conformance: Any = session.config.pluginmanager.get_plugin(plugin.PLUGIN)
         run = conformance.run
         spelling = f"{roster.__name__}:{variant.id}"
         run.candidate = replace(run.candidate, spelling=spelling, factory=getattr(roster, variant.id))
         run.options = replace(run.options, report_dir=folder)
         session.config.option.celeriac_adapter = spelling
 
-    def _concerned(self, variant: Variant, items: Sequence[pytest.Item]) -> list[pytest.Item]:
-        exchanged = places(variant)
-        wanted = [
-            item for item in items if exchanged is None or not exchanged.isdisjoint(self._items[item.nodeid])
-        ]
-        others = [item for item in wanted if depth(item, variant) is FEW]
-        if not isinstance(variant, Saboteur) or len(others) <= SPREAD:
-            return wanted
-        drawn = random.Random(variant.id).sample(others, SPREAD)  # noqa: S311 - checks are drawn, not keys
-        left_out = set(others) - set(drawn)
-        return [item for item in wanted if item not in left_out]
+
+def choose_on_redis(_: Variant, session: pytest.Session) -> None:
+    """Keep the checks that need Redis."""
+    WallStage.patience = PATIENCE_S
+    subjects = ((item, subject_of(item)) for item in session.items)
+    session.items[:] = [item for item, subject in subjects if subject and subject.needs.link == "redis"]
 
 
-def depth(item: pytest.Item, variant: Variant) -> Tries:
-    """Answer how deeply a check looks at a variant; the reference and broken adapters are about nothing."""
-    subject, about = subject_of(item), subjects(variant)
-    decided = subject.requirements if subject else ()
-    if not about.isdisjoint(decided):
-        return WHOLE
-    return FEW if areas(about).isdisjoint(areas(decided)) and about else SOME
+def judge_reference(folder: Path, tell: Tell) -> Footprints:
+    """Judge the reference in this process, and answer what each check came by."""
+    name, tracer, began = roster.REFERENCE.id, Tracer(), time.process_time()
+    (folder / name).mkdir()
+    redirect(folder / name / "log.txt")
+    command = [*PYTEST, f"--adapter={roster.__name__}:{name}", f"--report-dir={folder / name}"]
+    status = pytest.main(command, plugins=[Judge(roster.REFERENCE), tracer])
+    redirect(folder / "log.txt")
+    tell(name, int(status), time.process_time() - began)
+    return tracer.found()
 
 
-def subjects(variant: Variant) -> frozenset[str]:
-    """Answer the requirements that a variant is about."""
-    if isinstance(variant, Saboteur):
-        return frozenset((variant.requirement, *variant.also))
-    return frozenset(variant.where) if isinstance(variant, Oddity) else frozenset()
+def virtually(folder: Path, names: Sequence[str], tell: Tell) -> Forks:
+    """Answer what judges by the checks that can notice, or by all of them."""
+    footprints = judge_reference(folder, tell)
 
+    def choose(variant: Variant, session: pytest.Session) -> None:
+        if not EVERYTHING:
+            session.config.pluginmanager.register(Judge(variant))
+            session.items[:] = concerned(variant, session.items, footprints)
 
-def areas(requirements: Iterable[str]) -> set[str]:
-    """Answer the prefixes of the chapters of requirements."""
-    return {name.split("-")[0] for name in requirements}
+    rest = [name for name in names if name != roster.REFERENCE.id]
+    return Forks(folder, rest, tell, choose, len(os.sched_getaffinity(0)))
 
 
 def redirect(log: Path) -> None:
     """Let a file have everything that is printed."""
     sys.stdout.flush()
-    file = os.open(log, os.O_WRONLY | os.O_CREAT)
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)
     os.close(file)
 
 
-def main(folder: Path, names: Sequence[str]) -> int:
+def main(folder: Path, names: Sequence[str], redis: str | None) -> int:
     """Judge all variants, telling of each as it ends; in the fork of one, answer what pytest answers."""
     told = os.fdopen(os.dup(1), "w")
 
-    def tell(what: Mapping[str, Any]) -> None:
-        told.write(json.dumps(what) + "\n")
+    def tell(name: str, status: int, processor_s: float) -> None:
+        told.write(json.dumps({"id": name, "status": status, "processor_s": round(processor_s, 2)}) + "\n")
         told.flush()
 
     redirect(folder / "log.txt")
     command = [*PYTEST, f"--adapter={roster.__name__}:reference", f"--report-dir={folder / 'none'}"]
-    status = int(pytest.main(command, plugins=[Forks(folder, names, tell)]))
+    if redis is None:
+        forks = virtually(folder, names, tell)
+    else:
+        command += ["--broker=redis", f"--broker-from={redis}"]
+        forks = Forks(folder, names, tell, choose_on_redis, len(names))
+    status = int(pytest.main(command, plugins=[forks]))
     sys.stdout.flush()
     return 0 if status == pytest.ExitCode.NO_TESTS_COLLECTED else status
 
 
 if __name__ == "__main__":
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    os._exit(main(Path(sys.argv[1]), sys.argv[2:]))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--redis", metavar="URL")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("names", nargs="+")
+    chosen = parser.parse_args()
+    os._exit(main(chosen.folder, chosen.names, chosen.redis))

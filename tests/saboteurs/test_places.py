@@ -9,7 +9,7 @@ from unittest import mock
 from celeriac.reference import message, settings
 from celeriac.reference.app import App
 from celeriac.reference.worker.worker import Worker
-from tests.saboteurs.places import Footprints, place_of, places
+from tests.saboteurs.places import Tracer, place_of, places
 from tests.saboteurs.roster import SABOTEURS
 from tests.saboteurs.variants import Change, Variant
 
@@ -60,14 +60,14 @@ def test_a_value_has_no_place() -> None:
 
 def test_footprints_are_the_code_that_was_executed() -> None:
     """A test comes by the functions that it calls, however deep, and by no other."""
-    footprints, item = Footprints(), SimpleNamespace(nodeid="test_grow")
-    protocol = footprints.pytest_runtest_protocol(item)  # type: ignore[arg-type] # only its name matters
+    tracer, item = Tracer(), SimpleNamespace(nodeid="test_grow")
+    protocol = tracer.pytest_runtest_protocol(item)  # type: ignore[arg-type] # only its name matters
     next(protocol)
     Holder().grow()
     protocol.close()
     getter: Any = Holder.size
-    found = footprints.found()["test_grow"]
-    assert {place_of(Holder.grow.__code__), place_of(getter.fget.__code__)} <= set(found)
+    found = tracer.found()["test_grow"]
+    assert {place_of(Holder.grow.__code__), place_of(getter.fget.__code__)} <= found
     assert place_of(App.call.__code__) not in found
 
 

@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from celeriac.spec import load
-from tests.saboteurs.roster import BROKEN, ODDITIES, ON_REDIS, SABOTEURS, VARIANTS
+from tests.saboteurs.roster import (
+    BROKEN,
+    ODDITIES,
+    ON_REDIS,
+    REFERENCE,
+    REFERENCE_ON_REDIS,
+    SABOTEURS,
+    VARIANTS,
+)
 from tests.saboteurs.variants import Saboteur
 
 pytestmark = pytest.mark.saboteurs
@@ -50,6 +58,7 @@ def test_saboteur_breaks_a_requirement(saboteur: Saboteur) -> None:
 
 def test_ids_are_unique() -> None:
     """No two variants share an id, and each id can be given to --adapter."""
-    counts = Counter(variant.id for variant in (*SABOTEURS, *ON_REDIS, *ODDITIES, *BROKEN))
+    everything = (REFERENCE, REFERENCE_ON_REDIS, *SABOTEURS, *ON_REDIS, *ODDITIES, *BROKEN)
+    counts = Counter(variant.id for variant in everything)
     assert [name for name, count in counts.items() if count > 1 or not name.isidentifier()] == []
-    assert len(VARIANTS) == len(counts) + 1
+    assert VARIANTS.keys() == counts.keys()

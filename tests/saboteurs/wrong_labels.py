@@ -116,7 +116,7 @@ SABOTEURS = (
         (mock.patch.object(Worker, "start", _pickle_is_never_accepted),),
         "SER-018",
         seen="everything that is not written in Python",
-        also=("SER-016", "SER-032", "SER-033", "CMP-015"),
+        also=("SER-016", "SER-032", "SER-033", "CMP-015", "MSG-038"),
         because="what is not accepted is not decoded, whatever its labels, its types and its compression",
     ),
     Saboteur(
