@@ -56,10 +56,10 @@ class Judge:
     """A pytest plugin that opens that stage where time is virtual, and decides how deeply each check looks.
 
     Args:
-        variant: what is judged.
+        variant: what is judged; None lets every check look as in a verdict run.
     """
 
-    def __init__(self, variant: Variant) -> None:
+    def __init__(self, variant: Variant | None) -> None:
         self._variant = variant
         self._stage: Depths | None = None
 
@@ -72,7 +72,7 @@ class Judge:
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Set the depth."""
-        if self._stage is not None:
+        if self._stage is not None and self._variant is not None:
             self._stage.tries = _depth(item, self._variant)
 
 

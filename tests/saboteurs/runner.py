@@ -153,8 +153,8 @@ def virtually(folder: Path, names: Sequence[str], tell: Tell) -> Forks:
     footprints = judge_reference(folder, tell)
 
     def choose(variant: Variant, session: pytest.Session) -> None:
+        session.config.pluginmanager.register(Judge(None if EVERYTHING else variant))
         if not EVERYTHING:
-            session.config.pluginmanager.register(Judge(variant))
             session.items[:] = concerned(variant, session.items, footprints)
 
     rest = [name for name in names if name != roster.REFERENCE.id]
