@@ -60,7 +60,9 @@ def require_message(
 def essence(record: Record) -> tuple[Any, ...]:
     """Answer what two messages of equal calls have in common."""
     headers = {name: value for name, value in record.headers.items() if name not in PERSONAL}
-    properties = {name: value for name, value in record.properties.items() if name != "correlation_id"}
+    properties = {
+        name: value for name, value in record.properties.items() if name not in {"correlation_id", "reply_to"}
+    }
     return headers, properties, body_of(record), record.exchange, record.routing_key
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -94,8 +96,9 @@ def _client() -> Iterator[Any]:
     except ImportError as exc:
         raise Unavailable(f"no client for a container engine is installed: {HELP}") from exc
     try:
+        _knock()
         client = docker.from_env(timeout=60)
-    except DockerException as exc:
+    except (DockerException, OSError) as exc:
         raise Unavailable(f"no container engine answers ({exc}): {HELP}") from exc
     try:
         client.ping()
@@ -104,3 +107,18 @@ def _client() -> Iterator[Any]:
         raise Unavailable(f"the container engine does not answer ({exc}): {HELP}") from exc
     finally:
         client.close()
+
+
+def _knock() -> None:
+    """Connect to the engine's Unix socket once; docker's client leaves its own open where nobody listens.
+
+    Raises:
+        OSError: nobody does.
+    """
+    from docker.utils import parse_host
+
+    host = parse_host(os.environ.get("DOCKER_HOST"), sys.platform == "win32")
+    scheme, _, path = host.partition("://")
+    if scheme == "http+unix":
+        with socket.socket(socket.AF_UNIX) as line:
+            line.connect(path)

@@ -214,8 +214,6 @@ SABOTEURS = (
         "a task that is called by its name alone is answered to a queue that nobody reads",
         (mock.patch.object(App, "send_task", _replies_to_nowhere),),
         "MSG-014",
-        also=("BAS-022",),
-        because="the message of such a call is no longer that of the other form",
     ),
     Saboteur(
         "keywords_come_last",

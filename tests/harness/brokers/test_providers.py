@@ -155,10 +155,11 @@ def test_a_missing_server_says_what_to_do(flavour: str, monkeypatch: pytest.Monk
         assert advice in caught.value.reason
 
 
-def test_a_missing_engine_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no container engine answers, the reason says how to get one or do without."""
+@pytest.mark.parametrize("host", ["tcp://127.0.0.1:{port}", "unix://{folder}/docker.sock"])
+def test_a_missing_engine_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, host: str) -> None:
+    """Where no container engine answers, the reason says how to get one or do without; no socket stays open."""
     pytest.importorskip("docker")
-    monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("DOCKER_HOST", host.format(port=free_port(), folder=tmp_path))
     assert not engine.answers()
     with find("redis", "container") as provider, pytest.raises(Unavailable, match="--broker-from=process"):
         provider.node()
@@ -202,7 +203,7 @@ def test_a_redis_process_serves_and_ends(flavour: str, obtain: Callable[..., Pro
         leased = provider.node("redeliver")
         assert leased.port == node.port
         assert leased.lease is not None
-        assert (leased.lease.kind, leased.lease.timeout) == ("redeliver", 2.0)
+        assert (leased.lease.kind, leased.lease.timeout) == ("redeliver", 1.0)
         folder = provider._children[0].folder
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert gone(node)

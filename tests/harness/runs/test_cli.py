@@ -35,7 +35,7 @@ def test_run_is_shut_off_from_the_folder(suite: Any) -> None:
     (suite.folder / "conftest.py").write_text("raise RuntimeError('not mine')\n")
     suite.file.write_text("def test_mine(): assert False\n")
     finished = command(
-        "run", f"--adapter={suite.adapter}", "--requirement=RES-003", "--report-dir=here", cwd=suite.folder
+        "run", f"--adapter={suite.adapter}", "--requirement=RES-024", "--report-dir=here", cwd=suite.folder
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert "not-applicable | 1" in (suite.folder / "here" / "summary.md").read_text()

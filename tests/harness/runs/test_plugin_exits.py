@@ -68,7 +68,7 @@ def test_exit_status(suite: Any, checks: str, status: int, closing: str) -> None
         (("--time=virtual", "--broker=redis"), "redis cannot be moved in time"),
         (("--requirement=ETA-400",), "unknown requirement 'ETA-400'; did you mean ETA-"),
         (("--requirement=ETB",), "unknown requirement 'ETB'; did you mean"),
-        (("--requirement=CON-001",), "--requirement=CON-001: excluded: "),
+        (("--requirement=CON-009",), "--requirement=CON-009: excluded: "),
         (("--requirement=EXP",), "--requirement=EXP-001: no check decides it"),
         (("--deadline=soon",), "--deadline=soon: expected a number of seconds above 0"),
         (("--broker-from=process",), "--broker-from=process: the embedded broker is always in-process"),
@@ -91,7 +91,7 @@ def test_usage_errors(suite: Any, words: tuple[str, ...], line: str) -> None:
 @pytest.mark.parametrize(
     ("adapter", "line"),
     [
-        ("celerey", "unknown adapter 'celerey'; did you mean celery?"),
+        ("celerey", "unknown adapter 'celerey'; did you mean celery"),
         ("/nowhere/adapter.toml", "No such file"),
         ("no.such.module:Thing", "cannot be imported: ModuleNotFoundError"),
         ("json:JSONDecoder", "is no subclass of celeriac.conformance.adapter.Adapter"),
