@@ -110,6 +110,10 @@ class AmqpInjector:
             self._connection.collect()
 
 
+#: What kombu holds while it looks for messages whose visibility timeout is over.
+SWEEP_LOCK = "unacked_mutex"
+
+
 class RedisInjector:
     """Pushes envelopes onto the list of the queue.
 
@@ -122,9 +126,13 @@ class RedisInjector:
         self._queues: set[str] = set()
 
     def open(self, queue: str) -> None:
-        """Make sure the server answers; lists need no declaration."""
+        """Make sure that the server answers and that sweeps are free to happen; lists need no declaration.
+
+        A worker that was killed while it looked for overdue messages has left the lock that keeps everybody else
+        from looking, for five minutes.
+        """
         self._queues.add(queue)
-        self._client.ping()
+        self._client.delete(SWEEP_LOCK)
 
     def declare(self, queue: str, max_priority: int | None) -> None:
         """Remember the queue: lists need no declaration, and every queue has priorities."""
