@@ -102,7 +102,7 @@ class App:
         return register if function is None else register(function)
 
     def task_named(self, name: str) -> Task:
-        """Answer the registered task of that name.
+        """Answer the registered task of that name (MSG-023).
 
         Raises:
             NotRegistered: there is none.
@@ -131,7 +131,7 @@ class App:
         immutable: bool = False,
         **options: Any,
     ) -> Signature:
-        """Answer a signature of a task that need not be registered here."""
+        """Answer a signature of a task that need not be registered here (BAS-007)."""
         return Signature(name, tuple(args), dict(kwargs or {}), options, immutable, self)
 
     def AsyncResult(self, task_id: str) -> handles.AsyncResult:  # noqa: N802 - the name that Celery's users know
@@ -172,7 +172,7 @@ class App:
         return handles.AsyncResult(message.task_id, self, ignored=resolved["ignore_result"])
 
     def store(self, context: Context, state: str, result: Any, traceback: str | None = None) -> None:
-        """Store a state of a running task, unless its results are ignored.
+        """Store a state of a running task, unless its results are ignored (RES-006 to RES-009, RES-029, RES-030).
 
         Raises:
             kombu.exceptions.EncodeError: ``result`` cannot be encoded.

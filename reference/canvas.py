@@ -136,7 +136,7 @@ class Chain:
         return _joined((self, other))
 
     def to_wire(self) -> dict[str, Any]:
-        """Answer the plain mapping that travels."""
+        """Answer the plain mapping that travels (MSG-010)."""
         return _wire("chain", self.tasks, self.options)
 
 
@@ -147,12 +147,14 @@ _COMPOSITIONS: Mapping[str, type[Group | Chain]] = {"group": Group, "chain": Cha
 
 
 def group(*members: Member | Iterable[Member]) -> Group:
-    """Answer the group of some signatures, given one by one or as one iterable."""
+    """Answer the group of some signatures, given one by one or as one iterable (LNK-036)."""
     return Group(_members(members))
 
 
 def chain(*members: Member | Iterable[Member]) -> Chain | Group:
-    """Answer the chain of some signatures, given one by one or as one iterable; that of a group alone is the group.
+    """Answer the chain of some signatures, given one by one or as one iterable (LNK-030).
+
+    That of a group alone is the group.
 
     Raises:
         TypeError: a task follows a group.

@@ -100,7 +100,7 @@ def decode(data: Any, content_type: str, content_encoding: str | None, accept: C
 
 
 def accepted_types(names: Iterable[str]) -> frozenset[str]:
-    """Answer the content types of an ``accept_content`` setting: names or content types.
+    """Answer the content types of an ``accept_content`` setting: names or content types (SER-033, SER-034).
 
     Raises:
         kombu.exceptions.SerializerNotInstalled: a name is unknown.

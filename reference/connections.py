@@ -37,7 +37,7 @@ def open_connection(url: str, settings: Settings) -> Connection:
 
 
 def connect_once(connection: Connection) -> Any:
-    """Connect if need be, by one attempt, and answer the connection's channel.
+    """Connect if need be, by one attempt, and answer the connection's channel (RTY-001, RTY-005).
 
     Raises:
         OSError: or another of ``connection_errors(connection)``.
@@ -107,7 +107,9 @@ class Pool:
 
     @contextmanager
     def acquire(self, block: bool = True) -> Iterator[Connection]:
-        """Lend a connection, which need not be connected; an error in the body breaks it, so it is replaced.
+        """Lend a connection, which need not be connected (CON-003, CON-006 to CON-009).
+
+        An error in the body breaks it, so it is replaced.
 
         Args:
             block: wait until one is free.

@@ -173,7 +173,7 @@ def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def choose(candidates: Sequence[Any], default: Any = None) -> Any:
-    """Answer the first candidate that is given, else the default; None and empty text are not given."""
+    """Answer the first candidate that is given, else the default; None and empty text are not given (BAS-019)."""
     return next((value for value in candidates if not _is_blank(value)), default)
 
 

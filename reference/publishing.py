@@ -70,7 +70,7 @@ def publish_raw(
     headers: dict[str, Any],
     properties: dict[str, Any],
 ) -> None:
-    """Publish bytes; over AMQP answer only once the broker has taken them.
+    """Publish bytes; over AMQP answer only once the broker has taken them (ERR-004).
 
     Raises:
         TimeoutError: it has not confirmed them within ``broker_connection_timeout``: a broker short of memory or disk

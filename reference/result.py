@@ -42,7 +42,7 @@ class AsyncResult:
         propagate: bool = True,
         on_message: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> Any:
-        """Wait for the task to end and answer what it returned.
+        """Wait for the task to end and answer what it returned (ONM-001 to ONM-013, RES-003, RES-026).
 
         Args:
             timeout: seconds to wait, None for as long as it takes.
@@ -71,14 +71,14 @@ class AsyncResult:
 
     @property
     def state(self) -> str:
-        """Answer the last known state; ``PENDING`` also stands for an id that nobody knows."""
+        """Answer the last known state; ``PENDING`` also stands for an id that nobody knows (RES-024, RES-025)."""
         return str(self._latest()["status"])
 
     status = state
 
     @property
     def result(self) -> Any:
-        """Answer the return value, the exception, or the meta data of the last known state."""
+        """Answer the return value, the exception, or the meta data of the last known state (RES-026)."""
         return self._outcome(self._latest(), propagate=False)
 
     @property
@@ -89,11 +89,11 @@ class AsyncResult:
 
     @property
     def children(self) -> list[AsyncResult | GroupResult]:
-        """Answer the handles of the tasks and groups that this one called."""
+        """Answer the handles of the tasks and groups that this one called (LNK-013, RES-028)."""
         return [_child(child, self.app) for child in self._latest().get("children") or ()]
 
     def ready(self) -> bool:
-        """Answer whether the task has ended."""
+        """Answer whether the task has ended (ONM-006)."""
         return self.state in READY_STATES
 
     def successful(self) -> bool:

@@ -70,7 +70,7 @@ def merge(*layers: Mapping[str, Any] | None) -> RetryPolicy:
 
 
 def waits(policy: RetryPolicy) -> Iterator[float]:
-    """Yield the seconds to wait before each retry; ends with the last one, if there is one."""
+    """Yield the seconds to wait before each retry; ends with the last one, if there is one (RTY-002, RTY-009)."""
     retries = itertools.count() if policy.max_retries is None else range(policy.max_retries)
     for retry in retries:
         yield min(policy.interval_start + retry * policy.interval_step, policy.interval_max)

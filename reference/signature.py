@@ -36,12 +36,15 @@ class Signature:
     def apply_async(
         self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
     ) -> AsyncResult:
-        """Make the call with ``args`` before the stored ones; options of the call win, None is not given."""
+        """Make the call with ``args`` before the stored ones (BAS-007, BAS-014 to BAS-016).
+
+        Options of the call win; None is not given.
+        """
         merged = self.with_call(args, kwargs, options)
         return self._app().call(self.task, merged.args, merged.kwargs, merged.options)
 
     def delay(self, *args: Any, **kwargs: Any) -> AsyncResult:
-        """Do ``apply_async(args, kwargs)``."""
+        """Do ``apply_async(args, kwargs)`` (BAS-018)."""
         return self.apply_async(args, kwargs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -60,17 +63,17 @@ class Signature:
         return Chain((self,)) | other
 
     def link(self, *callbacks: Signature) -> Signature:
-        """Answer a copy that is followed by ``callbacks`` when it succeeds."""
+        """Answer a copy that is followed by ``callbacks`` when it succeeds (LNK-001, LNK-002)."""
         return self.set(link=[*as_list(self.options.get("link")), *callbacks])
 
     def link_error(self, *errbacks: Signature) -> Signature:
-        """Answer a copy whose failure is told to ``errbacks``."""
+        """Answer a copy whose failure is told to ``errbacks`` (LNK-003, LNK-004)."""
         return self.set(link_error=[*as_list(self.options.get("link_error")), *errbacks])
 
     def with_call(
         self, args: Sequence[Any], kwargs: Mapping[str, Any] | None, options: Mapping[str, Any]
     ) -> Signature:
-        """Answer what would be called: this signature with a call's arguments and options merged in."""
+        """Answer what would be called: the signature with what a call adds (BAS-014 to BAS-017)."""
         given = {name: value for name, value in options.items() if value is not None}
         merged = replace(self, options={**self.options, **given})
         if self.immutable:

@@ -93,7 +93,7 @@ class Task:
             return self.invoke(args, kwargs)
 
     def invoke(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """Call the function, with the task itself in front if it is bound."""
+        """Call the function, with the task itself in front if it is bound (MSG-019)."""
         return self.run(self, *args, **kwargs) if self.attributes.bind else self.run(*args, **kwargs)
 
     @property
@@ -128,7 +128,7 @@ class Task:
         return self.app.call(self.name, args, kwargs, options, check=self.attributes.typing)
 
     def check_arguments(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        """Refuse arguments that the function cannot take.
+        """Refuse arguments that the function cannot take (BAS-024).
 
         Raises:
             TypeError: as Python would say it.
@@ -140,17 +140,17 @@ class Task:
             raise TypeError(f"{self.name}() {error}") from None
 
     def s(self, *args: Any, **kwargs: Any) -> Signature:
-        """Answer a signature of this task."""
+        """Answer a signature of this task (BAS-007)."""
         return Signature(self.name, args, kwargs, app=self.app)
 
     def si(self, *args: Any, **kwargs: Any) -> Signature:
-        """Answer an immutable signature: a parent's result is left out."""
+        """Answer an immutable signature: a parent's result is left out (BAS-017, LNK-008)."""
         return Signature(self.name, args, kwargs, immutable=True, app=self.app)
 
     def signature(
         self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Any
     ) -> Signature:
-        """Answer a signature with execution options."""
+        """Answer a signature with execution options (BAS-007)."""
         return Signature(self.name, tuple(args), dict(kwargs or {}), options, app=self.app)
 
     def get_publisher(self, connection: Any) -> Any:
@@ -160,7 +160,7 @@ class Task:
         return Producer(connection)
 
     def update_state(self, state: str, meta: Any = None) -> None:
-        """Tell whoever waits how far the running execution is."""
+        """Tell whoever waits how far the running execution is (RES-014)."""
         self.app.store(self.request, state, meta)
 
     def retry(
@@ -174,7 +174,7 @@ class Task:
         max_retries: int | None = None,
         **options: Any,
     ) -> NoReturn:
-        """Send the running task again, with the same id, and end this execution.
+        """Send the running task again, with the same id, and end this execution (MSG-037, EXP-019, RES-015).
 
         Args:
             args: in place of the present ones.

@@ -31,7 +31,7 @@ def after(now: datetime, seconds: float, name: str) -> datetime:
 
 
 def given_moment(value: datetime | str, name: str) -> datetime:
-    """Answer a caller's moment with an offset; without one it is UTC.
+    """Answer a caller's moment with an offset; without one it is UTC (ETA-019, ETA-020, EXP-007, EXP-017).
 
     Raises:
         ValueError: ``value`` is text that denotes no moment.

@@ -64,7 +64,7 @@ class Backend(Protocol):
 
 
 def follow(backend: Backend, task_id: str, timeout: float | None, clock: Clock) -> Iterator[Record]:
-    """Yield the records of a task in order, as they arrive, until one is final.
+    """Yield the records of a task in order, as they arrive, until one is final (ONM-001, ONM-006, ONM-010).
 
     Raises:
         ResultTimeout: no final record within ``timeout`` seconds.
@@ -94,7 +94,7 @@ def make_record(
     traceback: str | None = None,
     extended: bool = False,
 ) -> dict[str, Any]:
-    """Build a record; an exception becomes data.
+    """Build a record; an exception becomes data (RES-010 to RES-019).
 
     Args:
         context: of the execution.
@@ -128,7 +128,7 @@ def make_record(
 
 
 def exception_record(error: BaseException) -> dict[str, Any]:
-    """Answer an exception as data; arguments that JSON cannot carry become their repr."""
+    """Answer an exception as data; arguments that JSON cannot carry become their repr (RES-012)."""
     kind = type(error)
     return {
         "exc_type": kind.__name__,
@@ -138,7 +138,7 @@ def exception_record(error: BaseException) -> dict[str, Any]:
 
 
 def exception_of(record: Record) -> BaseException:
-    """Answer the exception that a record carries; classes that are not loaded here become ``RemoteError``."""
+    """Answer the exception that a record carries; classes not loaded here become ``RemoteError`` (RES-026)."""
     data = record["result"]
     if isinstance(data, BaseException):
         return data
@@ -154,7 +154,7 @@ def exception_of(record: Record) -> BaseException:
 
 
 def traceback_text(error: BaseException) -> str:
-    """Answer the traceback of an exception as Python prints it."""
+    """Answer the traceback of an exception as Python prints it (RES-013)."""
     return "".join(tracebacks.format_exception(error))
 
 

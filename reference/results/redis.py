@@ -51,7 +51,7 @@ class RedisBackend:
         self._records: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
 
     def prepare(self, channel: Any, task_id: str) -> None:
-        """Subscribe before the call is published, so that no state can be missed."""
+        """Subscribe before the call is published, so that no state can be missed (ONM-001)."""
         if task_id in self._subscribed:
             return
         if self._pubsub is None:
@@ -64,7 +64,7 @@ class RedisBackend:
         self._subscribed.add(task_id)
 
     def store(self, record: Mapping[str, Any], context: Context) -> None:
-        """Write the key and publish the same bytes, unless the task has succeeded already."""
+        """Write the key and publish the same bytes, unless the task has succeeded already (RES-020 to RES-022)."""
         encoded = encode(record, self._settings.result_serializer)
         key = self._prefix + record["task_id"]
         attempt_until(lambda: self._write(key, encoded), _PERSISTENCE, self._clock, self.errors)

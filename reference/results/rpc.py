@@ -60,7 +60,7 @@ class RpcBackend:
             declared.add(self.reply_to)
 
     def store(self, record: Mapping[str, Any], context: Context) -> None:
-        """Send the record to whoever called, if anybody wants it."""
+        """Send the record to whoever called, if anybody wants it (RES-023)."""
         if not context.reply_to:
             return
         encoded = encode(record, self._settings.result_serializer)

@@ -98,7 +98,7 @@ class Consumer:
         return True
 
     def ack(self, message: Any) -> None:
-        """Acknowledge a delivery.
+        """Acknowledge a delivery (MSG-022).
 
         Raises:
             ConsumerLost: the connection is gone, and with it the delivery.

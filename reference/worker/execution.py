@@ -35,7 +35,7 @@ class Outcome:
 
 
 def execute(app: App, request: Request) -> Outcome:
-    """Call the task and store what comes of it; whatever the task raises ends here."""
+    """Call the task and store what comes of it; whatever the task raises ends here (MSG-019, RES-011 to RES-017)."""
     with running(request.context):
         try:
             outcome = _call(app, request)

@@ -107,7 +107,7 @@ def unreadable(error: BaseException) -> Refusal:
 
 
 def admit(message: Any, app: App, accept: Collection[str], hostname: str) -> Request:
-    """Answer the request that a message makes.
+    """Answer the request that a message makes (MSG-020, MSG-021, CMP-014, ETA-015, EXP-014).
 
     Raises:
         Refusal: it makes none.

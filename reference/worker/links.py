@@ -34,7 +34,10 @@ def send_callbacks(app: App, context: Context, value: Any) -> None:
 
 
 def call_errbacks(app: App, context: Context, error: BaseException, traceback: str) -> None:
-    """Tell the errbacks of a failure, in order; a broken one does not keep the others from being told."""
+    """Tell the errbacks of a failure, in order; a broken one does not keep the others from being told.
+
+    LNK-019 to LNK-025, LNK-028.
+    """
     for errback in context.errbacks:
         signature = from_wire(errback, app)
         try:
@@ -48,7 +51,7 @@ def call_errbacks(app: App, context: Context, error: BaseException, traceback: s
 
 
 def is_called_directly(task: Task) -> bool:
-    """Answer whether an errback takes (request, exception, traceback): unbound, more than one parameter."""
+    """Answer whether an errback takes (request, exception, traceback): unbound, more than one parameter (LNK-019)."""
     if task.attributes.bind:
         return False
     kinds = [parameter.kind for parameter in inspect.signature(task.run).parameters.values()]

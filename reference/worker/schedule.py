@@ -36,7 +36,7 @@ class Schedule:
         return self._heap[0][0] if self._heap else None
 
     def add(self, request: Request) -> None:
-        """Hold a request; one without an ETA is ready at once."""
+        """Hold a request; one without an ETA is ready at once (ETA-013, ETA-017)."""
         if request.eta is None:
             self._ready.append(request)
         else:
@@ -51,7 +51,7 @@ class Schedule:
         return found
 
     def pop_ready(self) -> Request | None:
-        """Take out the request that has been ready for longest."""
+        """Take out the request that has been ready for longest (ADV-010)."""
         return self._ready.popleft() if self._ready else None
 
     def find(self, request: Request) -> Request | None:

@@ -89,7 +89,7 @@ class Worker:
     # -- life ---------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to consume; a broker that cannot be reached is tried again by ``step``."""
+        """Begin to consume (ROU-004, ROU-005); a broker that cannot be reached is tried again by ``step``."""
         self._running = True
         self._reconnect_at = self.app.clock.monotonic()
         self._guarded(self._connect)
@@ -133,7 +133,7 @@ class Worker:
         return self._consumer.connected
 
     def step(self, patience: float = 0.0) -> bool:
-        """Do what can be done now, at most one task; answer whether anything was done.
+        """Do what can be done now, at most one task (ETA-004, ETA-017); answer whether anything was done.
 
         Args:
             patience: seconds to wait for a delivery, if nothing else can be done.
