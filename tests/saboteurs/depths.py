@@ -34,7 +34,7 @@ class Tries:
 WHOLE, SOME, FEW = Tries(VirtualStage.budget, VirtualStage.samples), Tries(4, 6), Tries(1, 2)
 
 #: Checks of other chapters that a saboteur is judged by: they show that it breaks nothing else.
-SPREAD = 25
+SPREAD = 15
 
 
 class Depths(VirtualStage):
