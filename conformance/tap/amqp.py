@@ -16,6 +16,7 @@ from celeriac.conformance.embedded import (
     BODY,
     HEADER,
     HEARTBEAT,
+    HEARTBEAT_FRAME,
     METHOD,
     AmqpFrame,
     FrameReader,
@@ -45,10 +46,14 @@ class AmqpObserver:
         self._readers = {CLIENT: FrameReader(FRAME_LIMIT), BROKER: FrameReader(FRAME_LIMIT)}
         self._prefaces: dict[Direction, bytes | None] = {CLIENT: b"", BROKER: b""}
         self._channels: dict[int, Channel] = {}
+        self._opened = False
+        self._beating = False
         #: What a method without content means, by sender.
         self._methods: Mapping[tuple[Direction, str], Handler] = {
             (CLIENT, "exchange.declare"): self._exchange_declare,
             (CLIENT, "queue.declare"): self._queue_declare,
+            (CLIENT, "connection.tune-ok"): self._tuned,
+            (BROKER, "connection.open-ok"): self._open,
             (BROKER, "queue.declare-ok"): self._queue_declare_ok,
             (CLIENT, "queue.bind"): self._queue_bind,
             (CLIENT, "basic.consume"): self._consume,
@@ -73,6 +78,13 @@ class AmqpObserver:
         """Record that the broker takes back every outstanding delivery."""
         for channel in self._channels.values():
             self._requeued(channel.take_back())
+
+    def heartbeat_from(self, direction: Direction) -> bytes:
+        """Answer a heartbeat where a frame may begin; a client gets one only if it expects them, or consumes."""
+        if not self._opened or len(self._readers[direction]):
+            return b""
+        heard = self._beating or any(channel.consumers for channel in self._channels.values())
+        return HEARTBEAT_FRAME if direction == CLIENT or heard else b""
 
     def _after_preface(self, direction: Direction, data: bytes) -> bytes:
         """Skip the protocol header: clients begin with one, brokers send one only to refuse."""
@@ -131,6 +143,14 @@ class AmqpObserver:
             self._delivered(channel, content)
         elif channel.closed_by is None:
             self._published(content)
+
+    # -- connection -------------------------------------------------------------------------------------
+
+    def _tuned(self, channel: Channel, arguments: dict[str, Any]) -> None:
+        self._beating = arguments["heartbeat"] > 0
+
+    def _open(self, channel: Channel, arguments: dict[str, Any]) -> None:
+        self._opened = True
 
     # -- channels ---------------------------------------------------------------------------------------
 

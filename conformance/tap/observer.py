@@ -51,3 +51,6 @@ class Observer(Protocol):
 
     def lost(self) -> None:
         """The connection is over: record what the broker does about that."""
+
+    def heartbeat_from(self, direction: Direction) -> bytes:
+        """Answer a heartbeat to be slipped in behind what ``direction`` has sent; empty where there can be none."""

@@ -66,9 +66,10 @@ class Tap:
         target_host: where the broker listens.
         target_port: the broker's port.
         protocol: ``amqp`` or ``redis``.
-        history: takes the records, stamped with the wall clock, observer ``tap``.
+        history: takes the records, observer ``tap``.
         ledger: what is held unacked on Redis; taps in front of the same broker share one.
         on_frame: is shown every frame before it is forwarded, on the tap's thread; must be quick.
+        now: answers the epoch seconds with which records are stamped.
 
     Attributes:
         port: the port on loopback that clients connect to, 0 before ``start``.
@@ -84,7 +85,9 @@ class Tap:
         *,
         ledger: Ledger | None = None,
         on_frame: Callable[[int, Frame], None] | None = None,
+        now: Callable[[], float] = time.time,
     ) -> None:
+        self.now = now
         self.target = target_host, target_port
         self.protocol = protocol
         self.history = history
@@ -125,6 +128,14 @@ class Tap:
         """
         _loop.run(self._cut())
 
+    def nudge(self) -> None:
+        """Send a heartbeat both ways over every open AMQP connection: whoever waits for its socket wakes up."""
+        _loop.run(self._nudge())
+
+    def connections(self) -> set[int]:
+        """Answer the numbers of the open connections."""
+        return {relay.connection for relay in tuple(self._relays)}
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -136,7 +147,7 @@ class Tap:
 
     def record(self, kind: str, **data: Any) -> None:
         """Add an observation of this tap to the history."""
-        self.history.add(kind, time.time(), "tap", **data)
+        self.history.add(kind, self.now(), "tap", **data)
 
     def observer(self, connection: int) -> Observer:
         """Answer a decoder for a new connection."""
@@ -164,6 +175,10 @@ class Tap:
         self._drops += 1
         for relay in tuple(self._relays):
             relay.cut()
+
+    async def _nudge(self) -> None:
+        for relay in tuple(self._relays):
+            relay.nudge()
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -230,6 +245,13 @@ class _Relay:
         self._end()
         for _, writer in (self.client, self.broker):
             _reset(writer)
+
+    def nudge(self) -> None:
+        """Send a heartbeat to each side that may get one now."""
+        for sender, (_, writer) in ((BROKER, self.client), (CLIENT, self.broker)):
+            beat = None if sender in self._unreadable else self.observer.heartbeat_from(sender)
+            if beat and not self._over and not writer.transport.get_write_buffer_size():
+                writer.write(beat)
 
     def pass_on(self, direction: Direction, data: bytes) -> bytes:
         """Answer what is to be forwarded instead of ``data``: ``data``."""

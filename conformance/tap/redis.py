@@ -59,6 +59,10 @@ class RedisObserver:
     def lost(self) -> None:
         """Do nothing: Redis gives nothing back when a client goes; a later sweep does."""
 
+    def heartbeat_from(self, direction: Direction) -> bytes:
+        """Answer nothing: Redis has no such thing."""
+        return b""
+
     def _request(self, words: Any) -> Frame:
         command = Command.of(words)
         if command.name in SUBSCRIPTIONS:
