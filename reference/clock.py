@@ -6,6 +6,9 @@ Nothing in the reference implementation reads the time or sleeps by itself: it a
 
 ``WallClock`` is the machine's time.
 
+``MovableClock`` is the machine's time, too, and can be moved ahead of it: for a broker in the middle of real processes.
+It runs on by itself, and ``advance`` takes its parties through every due moment on the way.
+
 ``VirtualClock`` moves only when it is told to.  Everybody whose behaviour depends on time is a *party*:
 the broker (leases, message TTLs), a worker (ETA heap, results to fetch).  A party answers two questions:
 ``step()``, do whatever can be done at this moment and say whether anything was done, and ``next_due()``,
@@ -31,7 +34,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, runtime_checkable
 
-__all__ = ["Clock", "DeadlockError", "Party", "VirtualClock", "WallClock"]
+__all__ = ["Clock", "DeadlockError", "MovableClock", "Party", "VirtualClock", "WallClock"]
 
 Predicate = Callable[[], bool]
 
@@ -121,6 +124,82 @@ class WallClock:
 
     def detach(self, party: Party) -> None:
         """Do nothing."""
+
+
+class MovableClock(WallClock):
+    """The machine's time, which goes on at its own pace and can be moved ahead.
+
+    ``advance`` runs the parties on the thread that calls it, which has to be the one that owns them; other threads may
+    read the time meanwhile.  ``sleep`` and the timeout of ``wait_for`` are the machine's seconds.
+
+    Attributes:
+        moved: by how many seconds it is ahead of the machine.
+    """
+
+    def __init__(self) -> None:
+        self.moved = 0.0
+        self._parties: list[Party] = []
+        self._held: tuple[datetime, float] | None = None  # the time while it is being moved
+
+    def now(self) -> datetime:
+        """Answer the current moment, aware, in UTC."""
+        held = self._held
+        return held[0] if held else super().now() + timedelta(seconds=self.moved)
+
+    def monotonic(self) -> float:
+        """Answer the seconds since an arbitrary start."""
+        held = self._held
+        return held[1] if held else super().monotonic() + self.moved
+
+    def advance(self, seconds: float) -> None:
+        """Move ``seconds`` ahead; what comes due on the way happens in order, each at its moment.
+
+        What raises on the way leaves the clock at that moment.
+
+        Raises:
+            ValueError: time cannot go back, or not as far as that.
+            DeadlockError: a party says that it is due and does nothing.
+        """
+        self._check(seconds)
+        self._held = origin = self.now(), self.monotonic()
+        try:
+            while (due := self._next_due()) is not None and due <= origin[1] + seconds:
+                ahead = max(due, self._held[1]) - origin[1]
+                self._held = origin[0] + timedelta(seconds=ahead), origin[1] + ahead
+                self._step()
+            self._held = origin[0] + timedelta(seconds=seconds), origin[1] + seconds
+        finally:
+            self.moved += self._held[1] - origin[1]
+            self._held = None
+
+    def attach(self, party: Party) -> None:
+        """Let ``advance`` take ``party`` along from now on; while the clock runs, it has a loop of its own."""
+        if party not in self._parties:
+            self._parties.append(party)
+
+    def detach(self, party: Party) -> None:
+        """Leave ``party`` alone; unknown parties are ignored."""
+        if party in self._parties:
+            self._parties.remove(party)
+
+    def _check(self, seconds: float) -> None:
+        if not seconds >= 0:  # neither negative nor not a number
+            raise ValueError(f"time cannot go back ({seconds} s)")
+        try:
+            self.now() + timedelta(seconds=seconds)
+        except OverflowError:
+            raise ValueError(f"{seconds} s from now is beyond the year 9999") from None
+
+    def _next_due(self) -> float | None:
+        return min((due for party in self._parties if (due := party.next_due()) is not None), default=None)
+
+    def _step(self) -> None:
+        progress = False
+        for party in tuple(self._parties):
+            progress = party.step() or progress
+        if not progress:
+            names = ", ".join(type(party).__name__ for party in self._parties)
+            raise DeadlockError(f"a party is due at {self.now().isoformat()} but has nothing to do: {names}")
 
 
 class VirtualClock:

@@ -55,6 +55,28 @@ class Leasing(Publishing):
             channel.session.emit(effect)
             self.close_channel(channel, error.code, error.text, by="broker")
 
+    def lease_due(self, channel: Channel, delivery: Delivery) -> float | None:
+        """Answer when a delivery that ``channel`` holds will be taken away from it, ``monotonic()`` seconds.
+
+        None means never: the queue has no lease, it has expired silently, or nobody is there who would sweep.
+        """
+        policy = self._policy(delivery)
+        if policy is None or delivery.stale:
+            return None
+        if policy.check is Check.SWEEP:
+            return self._swept_at(self._deadline_of(delivery, policy), policy)
+        if policy.scope is Scope.OLDEST_ON_CHANNEL:
+            return self._lease_due(channel)
+        return self._seen_at(channel, delivery, policy)
+
+    def _swept_at(self, deadline: float, policy: LeasePolicy) -> float | None:
+        sweeps = [
+            next_tick(channel.sweeps_from, policy.interval_ms / 1000, deadline, strictly=False)
+            for channel in self._channels()
+            if channel.sweeps_from is not None and channel.consumers
+        ]
+        return min(sweeps, default=None)
+
     def _policy(self, delivery: Delivery) -> LeasePolicy | None:
         return self.dialect.quorum if delivery.queue.limits.quorum else self.dialect.classic
 

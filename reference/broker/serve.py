@@ -1,6 +1,9 @@
 """The ``broker`` command: serve the embedded broker on TCP for anybody's tests.
 
 python -m celeriac.reference broker --port 5672 --dialect rabbit-3.10 --consumer-timeout 2000 --tick 500
+
+Its first line on standard output tells people where it listens.  With ``--control`` a second one tells programs, in
+JSON: ``url``, and ``control`` with ``port`` and ``token``.
 """
 
 from __future__ import annotations
@@ -8,20 +11,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import difflib
-import hashlib
 import json
 import os
 import signal
 import sys
-from collections.abc import Mapping
-from contextlib import ExitStack
-from typing import Any, TextIO
+from contextlib import AsyncExitStack, ExitStack
+from typing import TYPE_CHECKING, TextIO
 
 from celeriac.reference.broker.broker import Broker
 from celeriac.reference.broker.dialect import DIALECTS, RABBIT_3_10
 from celeriac.reference.broker.events import Event
+from celeriac.reference.broker.readable import readable, to_json
 from celeriac.reference.broker.tcp import BrokerServer
-from celeriac.reference.clock import WallClock
+from celeriac.reference.clock import MovableClock, WallClock
+
+if TYPE_CHECKING:
+    from celeriac.reference.broker.control_server import ControlServer
 
 __all__ = ["USAGE_ERROR", "add_arguments", "run"]
 
@@ -51,6 +56,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="how often that is checked (default: the dialect's)",
     )
     parser.add_argument("--trace", metavar="FILE", help="append every event to FILE, a JSON object per line")
+    parser.add_argument(
+        "--control",
+        type=_port,
+        metavar="PORT",
+        help="let whoever has the token move the clock and read the record, on this port of 127.0.0.1; 0 for a free "
+        "port (default: nobody can)",
+    )
+    parser.add_argument(
+        "--until-stdin-closes",
+        action="store_true",
+        help="end when standard input does, as it does when whoever started the broker dies",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,12 +76,17 @@ def run(args: argparse.Namespace) -> int:
         near = difflib.get_close_matches(args.dialect, DIALECTS, 1)
         hint = f", did you mean {near[0]}" if near else ""
         return _refuse(f"unknown dialect {args.dialect!r}{hint}? There are {', '.join(DIALECTS)}.")
+    if args.control is not None and not _is_loopback(args.host):
+        return _refuse(
+            f"--control is for a broker on loopback, not on {args.host}; leave out --host or --control."
+        )
+    controlled = args.control is not None
     broker = Broker(
-        WallClock(),
+        MovableClock() if controlled else WallClock(),
         args.dialect,
         consumer_timeout_ms=args.consumer_timeout,
         channel_tick_ms=args.tick,
-        record=False,
+        record=controlled,
     )
     with ExitStack() as stack:
         try:
@@ -75,26 +97,72 @@ def run(args: argparse.Namespace) -> int:
             )
         if trace is not None:
             broker.events.subscribe(lambda event: _write(trace, event))
-        return asyncio.run(_serve(broker, args.host, args.port))
+        return asyncio.run(_serve(broker, args))
 
 
-async def _serve(broker: Broker, host: str, port: int) -> int:
-    server = BrokerServer(broker, host=host, port=port)
-    try:
-        await server.start()
-    except OSError as error:
-        reason = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else str(error)
-        return _refuse(
-            f"cannot listen on {host}:{port}: {reason}; choose another --port, or --port 0 for a free one."
-        )
+async def _serve(broker: Broker, args: argparse.Namespace) -> int:
     stop = asyncio.Event()
+    try:
+        _end_with(stop, stdin=args.until_stdin_closes)
+    except OSError as error:
+        return _refuse(f"--until-stdin-closes wants a pipe as standard input: {error.strerror}.")
+    server = BrokerServer(broker, host=args.host, port=args.port)
+    control = _control(server, args.control)
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(server)
+        except OSError as error:
+            return _refuse(_taken(error, args.host, args.port, "--port"))
+        try:
+            await stack.enter_async_context(control or AsyncExitStack())
+        except OSError as error:
+            return _refuse(_taken(error, "127.0.0.1", args.control, "--control"))
+        print(
+            f"Test broker ({broker.dialect.name}) listens on {args.host}:{server.port}: {server.url}",
+            flush=True,
+        )
+        if control is not None:
+            way = {"port": control.port, "token": control.token}
+            print(json.dumps({"url": server.url, "control": way}), flush=True)
+        await stop.wait()
+    return 0
+
+
+def _control(server: BrokerServer, port: int | None) -> ControlServer | None:
+    if port is None:
+        return None
+    from celeriac.reference.broker.control_server import ControlServer
+
+    return ControlServer(server, port)
+
+
+def _end_with(stop: asyncio.Event, *, stdin: bool) -> None:
+    """Set ``stop`` on a signal, and at the end of standard input if ``stdin``."""
     loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        if not os.read(0, 4096):
+            loop.remove_reader(0)
+            stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    print(f"Test broker ({broker.dialect.name}) listens on {host}:{server.port}: {server.url}", flush=True)
-    await stop.wait()
-    await server.stop()
-    return 0
+    if stdin:
+        loop.add_reader(0, read)
+
+
+def _taken(error: OSError, host: str, port: int, option: str) -> str:
+    reason = os.strerror(error.errno).lower() if error.errno and error.errno > 0 else str(error)
+    return f"cannot listen on {host}:{port}: {reason}; choose another {option}, or {option} 0 for a free one."
+
+
+def _is_loopback(host: str) -> bool:
+    from ipaddress import ip_address
+
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _refuse(reason: str) -> int:
@@ -103,17 +171,8 @@ def _refuse(reason: str) -> int:
 
 
 def _write(trace: TextIO, event: Event) -> None:
-    line = {"seq": event.seq, "at": event.at, "kind": event.kind, "session": event.session}
-    data = {name: value for name, value in event.data.items() if name != "properties"}
-    trace.write(json.dumps({**line, **data}, default=_readable) + "\n")
+    trace.write(to_json(readable(event)) + "\n")
     trace.flush()
-
-
-def _readable(value: Any) -> Any:
-    """Show a body by its size and digest, anything else that is not JSON by its text."""
-    if isinstance(value, bytes):
-        return {"size": len(value), "sha256": hashlib.sha256(value).hexdigest()}
-    return dict(value) if isinstance(value, Mapping) else str(value)
 
 
 def _port(text: str) -> int:

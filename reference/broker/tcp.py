@@ -4,7 +4,10 @@
     with BrokerThread(broker, port=0) as server: server.port, ...   # beside anything else
 
 One loop owns the broker: whoever is on another thread goes through ``BrokerThread.call``.  Heartbeats and grace times
-are wall time, whatever clock the broker has; a broker with a wall clock is stepped when something is due.
+are wall time, whatever clock the broker has; a broker with a wall clock is stepped when something is due.  With a
+``MovableClock``, ``advance`` moves the broker's time and nothing else:
+
+    with BrokerThread(Broker(MovableClock())) as server: server.advance(31 * 60)
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from celeriac.reference.broker.broker import Broker
 from celeriac.reference.broker.codec import HEARTBEAT_FRAME
 from celeriac.reference.broker.connection import ServerConnection
 from celeriac.reference.broker.handshake import ServerOptions
-from celeriac.reference.clock import WallClock
+from celeriac.reference.clock import MovableClock, VirtualClock, WallClock
 
 __all__ = ["BrokerServer", "BrokerThread"]
 
@@ -158,7 +161,7 @@ class BrokerServer:
         self._wanted = port
         self._server: asyncio.Server | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._due: float | None = None
+        self._armed: tuple[float | None, float] | None = None  # due moment, how far the clock was moved
         self._empty: asyncio.Event | None = None
         self._stopped = False
 
@@ -182,11 +185,13 @@ class BrokerServer:
         """
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: _Protocol(self), self.host, self._wanted, backlog=512)
+        self.broker.clock.attach(self.broker)
         self.reschedule()
 
     async def stop(self) -> None:
         """Stop listening and cut every connection."""
         self._stopped = True
+        self.broker.clock.detach(self.broker)
         if self._timer is not None:
             self._timer.cancel()
         for protocol in tuple(self.protocols):
@@ -210,14 +215,32 @@ class BrokerServer:
         if self._stopped or not isinstance(clock, WallClock):
             return
         due = self.broker.next_due()
-        if due == self._due and self._timer is not None:
+        wanted = due, clock.moved if isinstance(clock, MovableClock) else 0.0
+        if wanted == self._armed and self._timer is not None:
             return
         if self._timer is not None:
             self._timer.cancel()
-        self._due, self._timer = due, None
+        self._armed, self._timer = wanted, None
         if due is not None:
             delay = max(0.0, due - clock.monotonic())
             self._timer = asyncio.get_running_loop().call_later(delay, self._step)
+
+    def advance(self, seconds: float) -> None:
+        """Move the broker's time; what comes due has happened when this returns, each at its moment.
+
+        Clients hear of it when the loop goes on, so they react to all of it at once, after the last of it.
+
+        Raises:
+            TypeError: the broker's clock cannot be moved.
+            ValueError: time cannot go back, or not as far as that.
+        """
+        clock = self.broker.clock
+        if not isinstance(clock, MovableClock | VirtualClock):
+            raise TypeError(f"a {type(clock).__name__} cannot be moved; give the broker a MovableClock()")
+        try:
+            clock.advance(seconds)
+        finally:
+            self.reschedule()
 
     def _step(self) -> None:
         self._timer = None
@@ -301,6 +324,10 @@ class BrokerThread:
             return answer
 
         return asyncio.run_coroutine_threadsafe(run(), loop).result()
+
+    def advance(self, seconds: float) -> None:
+        """Move the broker's time, from any thread; see ``BrokerServer.advance``."""
+        self.call(lambda: self._server.advance(seconds))
 
     def __enter__(self) -> Self:
         self.start()
