@@ -9,7 +9,7 @@ the broker and is not recorded; what the broker still delivers to a client that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from celeriac.conformance.embedded import (
@@ -19,6 +19,7 @@ from celeriac.conformance.embedded import (
     HEARTBEAT_FRAME,
     METHOD,
     AmqpFrame,
+    ContentHeader,
     FrameReader,
     Method,
     decode_content_header,
@@ -68,11 +69,13 @@ class AmqpObserver:
             (CLIENT, "basic.recover-async"): self._recover,
         }
 
-    def feed(self, direction: Direction, data: bytes) -> list[Frame]:
-        """Take bytes that ``direction`` sent; answer the frames that they complete."""
+    def read(self, direction: Direction, data: bytes) -> Iterator[Frame]:
+        """Take bytes that ``direction`` sent; yield the frames that they complete."""
         reader = self._readers[direction]
         reader.feed(self._after_preface(direction, data))
-        return [self._frame(direction, frame) for frame in reader]
+        for raw in reader:
+            name, value, publishes = self._decode(direction, raw)
+            yield Frame(direction, name, raw.channel, value, len(reader), publishes)
 
     def lost(self) -> None:
         """Record that the broker takes back every outstanding delivery."""
@@ -101,29 +104,37 @@ class AmqpObserver:
         self._prefaces[direction] = None if complete else data
         return data[PREFACE_SIZE:]
 
-    def _frame(self, direction: Direction, frame: AmqpFrame) -> Frame:
+    def note(self, frame: Frame) -> None:
+        """Record what a frame means."""
         channel = self._channels.setdefault(frame.channel, Channel())
-        name, value = self._decode(direction, frame, channel)
-        return Frame(direction, name, frame.channel, value)
-
-    def _decode(self, direction: Direction, frame: AmqpFrame, channel: Channel) -> tuple[str, Any]:
-        if frame.type == METHOD:
-            method = decode_method(frame.payload)
-            self._method(direction, frame.channel, channel, method)
-            return method.name, method
-        if frame.type == HEARTBEAT:
-            return "heartbeat", frame.payload
-        content = channel.content[direction]
-        if frame.type == HEADER:
-            header = decode_content_header(frame.payload)
-            content.begin(header)
-        elif frame.type == BODY:
-            content.add(frame.payload)
+        content = channel.content[frame.direction]
+        if frame.name == "heartbeat":
+            return
+        if isinstance(frame.value, Method):
+            self._method(frame.direction, frame.channel, channel, frame.value)
+            return
+        if isinstance(frame.value, ContentHeader):
+            content.begin(frame.value)
         else:
-            raise ValueError(f"no frame has the type {frame.type}")
+            content.add(frame.value)
         if not content.missing:
-            self._whole(direction, channel, content)
-        return ("header", header) if frame.type == HEADER else ("body", frame.payload)
+            self._whole(frame.direction, channel, content)
+
+    def _decode(self, direction: Direction, raw: AmqpFrame) -> tuple[str, Any, bool]:
+        """Answer a frame's name and value, and whether a client's message is whole with it."""
+        if raw.type == METHOD:
+            method = decode_method(raw.payload)
+            return method.name, method, False
+        if raw.type == HEARTBEAT:
+            return "heartbeat", raw.payload, False
+        if raw.type == HEADER:
+            header = decode_content_header(raw.payload)
+            return "header", header, direction == CLIENT and not header.body_size
+        if raw.type != BODY:
+            raise ValueError(f"no frame has the type {raw.type}")
+        channel = self._channels.get(raw.channel)
+        missing = channel.content[direction].missing if channel else 0
+        return "body", raw.payload, direction == CLIENT and 0 < missing == len(raw.payload)
 
     def _method(self, direction: Direction, number: int, channel: Channel, method: Method) -> None:
         if method.name in ("connection.close", "channel.close"):

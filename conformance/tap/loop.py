@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 __all__ = ["SharedLoop"]
@@ -49,6 +49,17 @@ class SharedLoop:
             work.close()
             raise RuntimeError(f"{self._name} is not running: acquire() it first")
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def do(self, work: Callable[[], None]) -> None:
+        """Call ``work`` on the loop and wait for it; at once where this is the loop's own thread."""
+
+        async def done() -> None:
+            work()
+
+        if threading.current_thread() is self._thread:
+            work()
+        else:
+            self.run(done())
 
 
 async def _drain() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -24,12 +25,16 @@ class Frame:
             (``LPUSH``), ``reply``, ``push``.
         channel: the AMQP channel, 0 on Redis.
         value: the decoded unit.
+        rest: bytes of the chunk that come after it.
+        publishes: whether it completes a message that a client sends.
     """
 
     direction: Direction
     name: str
     channel: int
     value: Any
+    rest: int = 0
+    publishes: bool = False
 
 
 class Emit(Protocol):
@@ -40,13 +45,23 @@ class Emit(Protocol):
 
 
 class Observer(Protocol):
-    """The decoder of one connection: it sees every byte of it before the other side does."""
+    """The decoder of one connection: it sees every byte of it before the other side does.
 
-    def feed(self, direction: Direction, data: bytes) -> list[Frame]:
-        """Take bytes that ``direction`` sent, record what they mean, answer the frames that they complete.
+    Reading and noting are two steps, so that a frame which never arrives is never recorded.
+    """
+
+    def read(self, direction: Direction, data: bytes) -> Iterator[Frame]:
+        """Take bytes that ``direction`` sent; yield the frames that they complete, each to be noted before the next.
 
         Raises:
             ValueError: the bytes are not the protocol; this direction is not shown to the observer again.
+        """
+
+    def note(self, frame: Frame) -> None:
+        """Record what a frame means that goes on to the other side.
+
+        Raises:
+            ValueError: it is not the protocol.
         """
 
     def lost(self) -> None:

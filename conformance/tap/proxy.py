@@ -5,21 +5,26 @@ Theory of operation
 Every connection to the tap's port becomes one connection to the broker and one ``Observer``, which knows the
 protocol and nothing of sockets.  A chunk of bytes goes through three stations:
 
-    read  ->  observe (decode, record)  ->  forward (the very same bytes)
+    read  ->  wait (stalls, delays)  ->  read, decide, record frame by frame  ->  forward (the very same bytes)
 
-Observing comes first, so a record is in the history before the other side can react to what it says: a message
-is published before it is delivered, acked before the ack can free a prefetch slot.  Two connections of one
+The third is a ``Passage`` (``faults.py``), which is shared with the in-process site; ``relay.py`` does the rest for one
+connection, and this module for all of them.
+
+Recording comes before forwarding, so a record is in the history before the other side can react to what it says: a
+message is published before it is delivered, acked before the ack can free a prefetch slot.  Two connections of one
 broker have no common order but that one; stamps of different connections are as close as the loop is quick.
 
-The bytes that go on are the bytes that came in.  What the decoder does not understand is noted once per
+Deciding comes before recording, so what a fault keeps from the broker has never been published.  Faults are values that
+are armed and disarmed from any thread; they show in the history only by what happens: connections that are refused,
+end, or begin and are never heard of again.  What a side sends while it is stalled is recorded when it passes.  Into a
+black hole a client speaks unrecorded; what a broker says meanwhile is recorded, because the broker has said it.
+
+Without faults the bytes that go on are the bytes that came in.  What the decoder does not understand is noted once per
 connection and direction in ``Tap.garbled``, that direction is not decoded any further, and the traffic flows on:
 the broker is to see every malformed frame that a client sends.
 
 A connection is over for the history as soon as one side ends it, because nothing can be settled on it from then
 on; what the other side still has to say is forwarded.
-
-Faults have their place in ``_Relay.pass_on``, which sees every chunk before it is forwarded, together with the
-frames that it completes; today it only shows them to ``on_frame``.
 """
 
 from __future__ import annotations
@@ -27,24 +32,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import socket
-import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from celeriac.conformance.history import History
 from celeriac.conformance.tap.amqp import AmqpObserver
+from celeriac.conformance.tap.faults import Fault, Faults, Passage, Refuse
 from celeriac.conformance.tap.loop import SharedLoop
-from celeriac.conformance.tap.observer import BROKER, CLIENT, Direction, Frame, Observer
+from celeriac.conformance.tap.observer import Direction, Frame, Observer
 from celeriac.conformance.tap.redis import Ledger, RedisObserver
+from celeriac.conformance.tap.relay import CHUNK, Hole, Relay, Streams, reset
 
 __all__ = ["Garbled", "Tap"]
 
 HOST = "127.0.0.1"
-CHUNK = 64 * 1024
+
+Carried = TypeVar("Carried", Relay, Hole)
 
 _loop = SharedLoop("celeriac-tap")
 _connections = itertools.count(1)
@@ -74,6 +80,7 @@ class Tap:
     Attributes:
         port: the port on loopback that clients connect to, 0 before ``start``.
         garbled: the streams that could not be read.
+        faults: what goes wrong at present; change it by ``arm`` and ``disarm``.
     """
 
     def __init__(
@@ -95,10 +102,12 @@ class Tap:
         self.on_frame = on_frame
         self.port = 0
         self.garbled: list[Garbled] = []
-        self._refusing = False
+        self.faults = Faults()
         self._drops = 0
+        self._change = asyncio.Event()
         self._server: asyncio.Server | None = None
-        self._relays: set[_Relay] = set()
+        self._relays: set[Relay] = set()
+        self._holes: set[Hole] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> int:
@@ -119,7 +128,32 @@ class Tap:
 
     def refuse(self, yes: bool = True) -> None:
         """Reset new connections as soon as they are accepted, or stop doing so; open ones are untouched."""
-        self._refusing = yes
+        if yes:
+            self.arm(Refuse())
+        else:
+            self.disarm(Refuse())
+
+    def arm(self, *faults: Fault) -> None:
+        """Let things go wrong: whatever is not forwarded yet when this returns is subject to the faults."""
+        self.faults.arm(*faults)
+
+    def disarm(self, *faults: Fault) -> None:
+        """End faults, all of them when none is named; what they held back goes on, what they broke is cut."""
+        if faults:
+            self.faults.disarm(*faults)
+        else:
+            self.faults.clear()
+        if self._server is not None:
+            _loop.do(self._eased)
+
+    @contextlib.contextmanager
+    def armed(self, *faults: Fault) -> Iterator[None]:
+        """Let things go wrong for a while."""
+        self.arm(*faults)
+        try:
+            yield
+        finally:
+            self.disarm(*faults)
 
     def drop(self) -> None:
         """Cut every open connection on both sides; all of them are in the history when this returns.
@@ -157,6 +191,34 @@ class Tap:
 
         return RedisObserver(emit, self.ledger) if self.protocol == "redis" else AmqpObserver(emit)
 
+    def passage(self, connection: int, observer: Observer) -> Passage:
+        """Answer the way through the faults for a new connection."""
+
+        def garbled(direction: Direction, reason: str) -> None:
+            self.garbled.append(Garbled(connection, direction, reason))
+
+        def shown(frame: Frame) -> None:
+            if self.on_frame is not None:
+                self.on_frame(connection, frame)
+
+        return Passage(observer, self.faults, garbled, shown)
+
+    def stir(self) -> None:
+        """Let everybody who waits look again; on the tap's thread."""
+        self._change.set()
+        self._change = asyncio.Event()
+
+    async def stirred(self) -> None:
+        """Wait until somebody stirs; on the tap's thread."""
+        await self._change.wait()
+
+    def _eased(self) -> None:
+        self.stir()
+        if not self.faults.swallowing:
+            lossy = [relay for relay in self._relays if relay.lossy]
+            for connection in (*lossy, *self._holes):
+                connection.cut()
+
     async def _listen(self) -> int:
         self._server = await asyncio.start_server(self._accepted, HOST, 0, limit=CHUNK)
         port: int = self._server.sockets[0].getsockname()[1]
@@ -173,8 +235,9 @@ class Tap:
 
     async def _cut(self) -> None:
         self._drops += 1
-        for relay in tuple(self._relays):
-            relay.cut()
+        for connection in (*self._relays, *self._holes):
+            connection.cut()
+        self.stir()
 
     async def _nudge(self) -> None:
         for relay in tuple(self._relays):
@@ -189,110 +252,35 @@ class Tap:
             await self._serve(reader, writer)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        drops = self._drops
-        broker = None if self._refusing else await self._reach_broker()
-        if broker is not None and (self._refusing or drops != self._drops):  # meanwhile
-            _reset(broker[1])
+        client, drops = (reader, writer), self._drops
+
+        def turned_away() -> bool:
+            return self.faults.refusing or drops != self._drops
+
+        while self.faults.parted and not turned_away():
+            await self.stirred()
+        if self.faults.swallowing and not turned_away():
+            await self._carry(Hole(self, next(_connections), client), self._holes)
+            return
+        broker = None if turned_away() else await self._reach_broker()
+        if broker is not None and turned_away():  # meanwhile
+            reset(broker[1])
             broker = None
         if broker is None:
             self.record("refused")
-            _reset(writer)
+            reset(writer)
             return
-        relay = _Relay(self, (reader, writer), broker)
-        self._relays.add(relay)
-        try:
-            await relay.run()
-        finally:
-            self._relays.discard(relay)
+        await self._carry(Relay(self, next(_connections), client, broker), self._relays)
 
-    async def _reach_broker(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+    async def _carry(self, connection: Carried, open_ones: set[Carried]) -> None:
+        open_ones.add(connection)
+        try:
+            await connection.run()
+        finally:
+            open_ones.discard(connection)
+
+    async def _reach_broker(self) -> Streams | None:
         try:
             return await asyncio.open_connection(*self.target, limit=CHUNK)
         except OSError:
             return None
-
-
-class _Relay:
-    """One connection through the tap."""
-
-    def __init__(
-        self,
-        tap: Tap,
-        client: tuple[asyncio.StreamReader, asyncio.StreamWriter],
-        broker: tuple[asyncio.StreamReader, asyncio.StreamWriter],
-    ) -> None:
-        self.tap = tap
-        self.connection = next(_connections)
-        self.client = client
-        self.broker = broker
-        self.observer = tap.observer(self.connection)
-        self._unreadable: set[Direction] = set()
-        self._over = False
-        peer = client[1].get_extra_info("peername")
-        tap.record("connected", connection=self.connection, peer=f"{peer[0]}:{peer[1]}")
-
-    async def run(self) -> None:
-        """Carry bytes both ways until both sides have ended."""
-        (from_client, to_client), (from_broker, to_broker) = self.client, self.broker
-        both = (self._pump(CLIENT, from_client, to_broker), self._pump(BROKER, from_broker, to_client))
-        try:
-            await asyncio.gather(*both)
-        finally:
-            self.cut()
-
-    def cut(self) -> None:
-        """End both sides at once."""
-        self._end()
-        for _, writer in (self.client, self.broker):
-            _reset(writer)
-
-    def nudge(self) -> None:
-        """Send a heartbeat to each side that may get one now."""
-        for sender, (_, writer) in ((BROKER, self.client), (CLIENT, self.broker)):
-            beat = None if sender in self._unreadable else self.observer.heartbeat_from(sender)
-            if beat and not self._over and not writer.transport.get_write_buffer_size():
-                writer.write(beat)
-
-    def pass_on(self, direction: Direction, data: bytes) -> bytes:
-        """Answer what is to be forwarded instead of ``data``: ``data``."""
-        if not self._over and direction not in self._unreadable:
-            for frame in self._observe(direction, data):
-                if self.tap.on_frame is not None:
-                    self.tap.on_frame(self.connection, frame)
-        return data
-
-    def _observe(self, direction: Direction, data: bytes) -> list[Frame]:
-        try:
-            return self.observer.feed(direction, data)
-        except Exception as exc:  # noqa: BLE001 - whatever a client sends, its bytes go on
-            self._unreadable.add(direction)
-            self.tap.garbled.append(Garbled(self.connection, direction, f"{type(exc).__name__}: {exc}"))
-            return []
-
-    async def _pump(
-        self, direction: Direction, source: asyncio.StreamReader, sink: asyncio.StreamWriter
-    ) -> None:
-        try:
-            while data := await source.read(CHUNK):
-                sink.write(self.pass_on(direction, data))
-                await sink.drain()
-        except OSError:
-            self.cut()
-            return
-        self._end()
-        with contextlib.suppress(OSError, RuntimeError):
-            sink.write_eof()
-
-    def _end(self) -> None:
-        if not self._over:
-            self._over = True
-            self.tap.record("disconnected", connection=self.connection)
-            self.observer.lost()
-
-
-def _reset(writer: asyncio.StreamWriter) -> None:
-    """Close with RST instead of FIN: nobody waits, nothing lingers."""
-    connection = writer.get_extra_info("socket")
-    with contextlib.suppress(OSError):
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    writer.transport.abort()

@@ -10,7 +10,7 @@ behind WATCH may come to nothing; it is recorded when its reply, or a delivery o
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,9 @@ SUBSCRIPTIONS = frozenset(
 )
 #: First elements of the arrays that RESP2 sends instead of pushes.
 PUBSUB = frozenset(name.lower().encode() for name in SUBSCRIPTIONS) | {b"message", b"pmessage", b"smessage"}
+
+#: Commands that put messages into a queue.
+PUSHES = frozenset({"LPUSH", "RPUSH"})
 
 Answered = Callable[[Any], None]
 
@@ -50,11 +53,24 @@ class RedisObserver:
         self._watching = False
         self._subscribed = False
 
-    def feed(self, direction: Direction, data: bytes) -> list[Frame]:
-        """Take bytes that ``direction`` sent; answer the commands or replies that they complete."""
+    def read(self, direction: Direction, data: bytes) -> Iterator[Frame]:
+        """Take bytes that ``direction`` sent; yield the commands or replies that they complete."""
         if direction == CLIENT:
-            return [self._request(value) for value in self._requests.feed(data) if value]
-        return [self._reply(value) for value in self._replies.feed(data)]
+            for words in self._requests.feed(data):
+                if words:
+                    name = Command.of(words).name
+                    yield Frame(CLIENT, name, 0, words, len(self._requests), name in PUSHES)
+            return
+        for value in self._replies.feed(data):
+            pushed = isinstance(value, Push) or (self._subscribed and _is_pubsub(value))
+            yield Frame(BROKER, "push" if pushed else "reply", 0, value, len(self._replies))
+
+    def note(self, frame: Frame) -> None:
+        """Record what a command or a reply means."""
+        if frame.direction == CLIENT:
+            self._request(Command.of(frame.value))
+        elif frame.name == "reply" and self._unanswered:
+            self._unanswered.popleft()(None if isinstance(frame.value, ReplyError) else frame.value)
 
     def lost(self) -> None:
         """Do nothing: Redis gives nothing back when a client goes; a later sweep does."""
@@ -63,13 +79,11 @@ class RedisObserver:
         """Answer nothing: Redis has no such thing."""
         return b""
 
-    def _request(self, words: Any) -> Frame:
-        command = Command.of(words)
+    def _request(self, command: Command) -> None:
         if command.name in SUBSCRIPTIONS:
             self._subscribed = True
         else:
             self._unanswered.append(self._sent(command))
-        return Frame(CLIENT, command.name, 0, words)
 
     def _sent(self, command: Command) -> Answered:
         """Record what ``command`` does now; answer what is to be done with its reply."""
@@ -105,13 +119,6 @@ class RedisObserver:
                 self._meaning.read(command, part)
 
         return answered
-
-    def _reply(self, value: Any) -> Frame:
-        if isinstance(value, Push) or (self._subscribed and _is_pubsub(value)):
-            return Frame(BROKER, "push", 0, value)
-        if self._unanswered:
-            self._unanswered.popleft()(None if isinstance(value, ReplyError) else value)
-        return Frame(BROKER, "reply", 0, value)
 
 
 def _is_pubsub(value: Any) -> bool:

@@ -91,6 +91,10 @@ class Parser:
         self._scanned = max(0, self._scanned - self._start)
         self._start = 0
 
+    def __len__(self) -> int:
+        """Answer how many bytes come after the values so far."""
+        return len(self._buffer) - self._start
+
     def _token(self) -> Any:
         if self._bulk is not None:
             return self._bulk_token(*self._bulk)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from celeriac.conformance.history import KINDS
 from celeriac.conformance.tap.amqp import AmqpObserver
-from celeriac.conformance.tap.observer import BROKER, CLIENT, Direction
+from celeriac.conformance.tap.observer import BROKER, CLIENT, Direction, Frame
 from celeriac.reference.broker.codec import (
     HEARTBEAT_FRAME,
     PROTOCOL_HEADER,
@@ -84,6 +84,15 @@ CONSUME: list[Step] = [
 THREE: list[Step] = [*CONSUME, deliver(1, "t1"), deliver(2, "t2"), deliver(3, "t3")]
 
 
+def feed(observer: AmqpObserver, direction: Direction, data: bytes) -> list[Frame]:
+    """Let bytes pass an observer; answer the frames that they complete."""
+    frames: list[Frame] = []
+    for item in observer.read(direction, data):
+        observer.note(item)
+        frames.append(item)
+    return frames
+
+
 def told(steps: list[Step], *, lost: bool = False) -> list[Record]:
     """Answer the records of one connection, after its handshake."""
     records: list[Record] = []
@@ -94,7 +103,7 @@ def told(steps: list[Step], *, lost: bool = False) -> list[Record]:
 
     observer = AmqpObserver(emit)
     for direction, data in [*START, *steps]:
-        observer.feed(direction, data)
+        feed(observer, direction, data)
     if lost:
         observer.lost()
     return records
@@ -341,8 +350,8 @@ def test_heartbeats_mean_nothing() -> None:
 def test_frames_are_named() -> None:
     """The observer answers every frame that a chunk completes, with its name and channel."""
     observer = AmqpObserver(lambda kind, **data: None)
-    observer.feed(CLIENT, PROTOCOL_HEADER)
-    frames = observer.feed(CLIENT, publish(b"x" * 5000)[1] + HEARTBEAT_FRAME)
+    feed(observer, CLIENT, PROTOCOL_HEADER)
+    frames = feed(observer, CLIENT, publish(b"x" * 5000)[1] + HEARTBEAT_FRAME)
     assert [(item.name, item.channel) for item in frames] == [
         ("basic.publish", 1),
         ("header", 1),
@@ -355,9 +364,9 @@ def test_frames_are_named() -> None:
 def test_a_broker_that_refuses_the_version_is_understood() -> None:
     """A broker's own protocol header, and an end of the stream inside one, are no error."""
     observer = AmqpObserver(lambda kind, **data: None)
-    assert observer.feed(CLIENT, b"AM") == []
-    assert observer.feed(CLIENT, b"QP\x00\x01\x00\x00") == []
-    assert observer.feed(BROKER, PROTOCOL_HEADER) == []
+    assert feed(observer, CLIENT, b"AM") == []
+    assert feed(observer, CLIENT, b"QP\x00\x01\x00\x00") == []
+    assert feed(observer, BROKER, PROTOCOL_HEADER) == []
 
 
 @pytest.mark.parametrize(
@@ -379,7 +388,7 @@ def test_a_broker_that_refuses_the_version_is_understood() -> None:
 def test_anything_else_is_an_error(data: bytes) -> None:
     """Bytes that are not AMQP raise ValueError, which ends the decoding of that side."""
     with pytest.raises(ValueError, match=r"."):
-        AmqpObserver(lambda kind, **data: None).feed(CLIENT, data)
+        feed(AmqpObserver(lambda kind, **data: None), CLIENT, data)
 
 
 @derandomised
@@ -387,9 +396,9 @@ def test_anything_else_is_an_error(data: bytes) -> None:
 def test_random_bytes_raise_nothing_else(noise: bytes, direction: Direction) -> None:
     """Whatever is sent, the observer records something or raises ValueError."""
     observer = AmqpObserver(lambda kind, **data: None)
-    observer.feed(CLIENT, PROTOCOL_HEADER)
+    feed(observer, CLIENT, PROTOCOL_HEADER)
     try:
-        observer.feed(direction, noise)
+        feed(observer, direction, noise)
     except ValueError:
         return
 
@@ -409,7 +418,7 @@ def seen(steps: list[Step]) -> list[Record]:
     records: list[Record] = []
     observer = AmqpObserver(lambda kind, **data: records.append((kind, data)))
     for direction, data in steps:
-        observer.feed(direction, data)
+        feed(observer, direction, data)
     observer.lost()
     return records
 

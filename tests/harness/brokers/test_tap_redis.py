@@ -85,7 +85,8 @@ class Conversation:
 
         def play(*steps: Step) -> None:
             for direction, data in steps:
-                observer.feed(direction, data)
+                for frame in observer.read(direction, data):
+                    observer.note(frame)
 
         return play
 
