@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
+from celeriac.conformance import leftovers
 from celeriac.conformance.envelopes import LINE_LIMIT
 
 __all__ = ["Child", "TooSlowError"]
@@ -62,6 +63,7 @@ class Child:
             env={**os.environ, **env},
             start_new_session=True,
         )
+        leftovers.enter_group(self._process.pid)  # it should end with its input, but who knows the program
         self._on_line = on_line
         self._on_fault = on_fault
         self._tail = bytearray()
@@ -110,6 +112,7 @@ class Child:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        leftovers.strike_group(self._process.pid)
         self._release()
 
     def _release(self) -> None:

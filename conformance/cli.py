@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import NoReturn
 
 from celeriac.conformance.claim import ClaimError, bundled, find_adapter
 from celeriac.conformance.environments import BuildError, interpreter
+from celeriac.conformance.leftovers import scratch_folder
 from celeriac.conformance.nearest import did_you_mean
 from celeriac.spec import Requirement, load
 
@@ -112,8 +112,8 @@ def _run(words: list[str]) -> int:
         os.environ.pop(name, None)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     checks = Path(__file__).resolve().parent
-    with tempfile.TemporaryDirectory(prefix="celeriac-") as folder:
-        empty = Path(folder) / "pytest.ini"
+    with scratch_folder() as folder:
+        empty = folder / "pytest.ini"
         empty.write_text("[pytest]\n", encoding="utf-8")
         isolated = [
             *("-c", str(empty), f"--rootdir={checks}", f"--confcutdir={checks}"),

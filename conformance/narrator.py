@@ -11,6 +11,7 @@ import pytest
 
 from celeriac.conformance import terminal
 from celeriac.conformance.evidence import printable
+from celeriac.conformance.leftovers import Swept
 from celeriac.conformance.outcome import RequirementResult
 from celeriac.conformance.providers import Unavailable
 from celeriac.conformance.quiet import replace_reporter
@@ -45,6 +46,10 @@ class Narrator:
         self._config = config
         self._run = run
         self._reporter = None if config.option.collectonly else replace_reporter(config)
+
+    def swept(self, swept: Swept) -> None:
+        """Tell what earlier runs had left, if anything."""
+        self._say([str(swept)] if str(swept) else [])
 
     def opening(self) -> None:
         """Tell what will be judged."""

@@ -25,6 +25,7 @@ from celeriac.conformance.claim import Candidate, ClaimError, bundled, find_adap
 from celeriac.conformance.environments import BuildError
 from celeriac.conformance.expectations import read_expectations
 from celeriac.conformance.guard import GuardedAdapter
+from celeriac.conformance.leftovers import reap
 from celeriac.conformance.narrator import Narrator
 from celeriac.conformance.nearest import did_you_mean
 from celeriac.conformance.options import add_options, clock_for, read_options
@@ -44,6 +45,9 @@ CHECK_DEADLINE_S = 300.0
 
 #: How ``--broker=all`` marks the flavour in a test's name.
 FLAVOUR_MARK = re.compile("(?<=\\[)@({0})(-|(?=]$))|-@({0})(?=]$)".format("|".join(LINKS)))
+
+#: What somebody who wants the run to end sends it, beside Ctrl-C: a service manager, and a terminal that is closed.
+TERMINATIONS = [number for number in signal.Signals if number.name in {"SIGTERM", "SIGHUP"}]
 
 PLUGIN = "celeriac-conformance"
 
@@ -158,21 +162,25 @@ class Conformance:
         self._outcomes: dict[str, Outcome] = {}
         self._accepted = False
         self._began = 0.0
-        self._previous_handler: Any = None
+        self._previous_handlers: dict[signal.Signals, Any] = {}
 
     def pytest_sessionstart(self) -> None:
-        """Treat a request to terminate like an interrupt, so that it leaves a report."""
+        """Treat a request to terminate like an interrupt, so that it leaves a report; end what dead runs left."""
 
         def interrupt(signum: int, frame: FrameType | None) -> None:
             raise KeyboardInterrupt
 
         if threading.current_thread() is threading.main_thread():
-            self._previous_handler = signal.signal(signal.SIGTERM, interrupt)
+            for number in TERMINATIONS:
+                if signal.getsignal(number) == signal.SIG_DFL:  # nohup has good reasons
+                    self._previous_handlers[number] = signal.signal(number, interrupt)
+        if not self.config.option.collectonly:
+            self.narrator.swept(reap())
 
     def pytest_unconfigure(self) -> None:
-        """Put the signal handler back."""
-        if self._previous_handler is not None:
-            signal.signal(signal.SIGTERM, self._previous_handler)
+        """Put the signal handlers back."""
+        while self._previous_handlers:
+            signal.signal(*self._previous_handlers.popitem())
 
     # -- collection -----------------------------------------------------------------------------------
 

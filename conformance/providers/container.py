@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from celeriac.conformance import leftovers
 from celeriac.conformance.providers import engine
 from celeriac.conformance.providers.base import (
     VISIBILITY,
@@ -55,9 +56,9 @@ class ContainerProvider(Provider):
     def _run(self, times: LeaseTimes | None) -> int:
         image = engine.image(self.flavour) or engine.pulled(self.flavour)
         container = self._container(image, times)
+        self._containers.append(container)
         with _reported_failures(f"the container from {image} could not be started"):
             container.start()
-            self._containers.append(container)
             port = _published(container, PORTS[self.link])
         await_ready(
             Node.local(self.link, port), lambda seconds: _pause(container, seconds), lambda: _log(container)
@@ -68,7 +69,8 @@ class ContainerProvider(Provider):
         _without_absent_ryuk()
         from testcontainers.core.container import DockerContainer
 
-        container = DockerContainer(image)
+        label = {leftovers.LABEL: leftovers.run_name()}
+        container = DockerContainer(image, name=leftovers.enter_container(), labels=label)
         loopback: Any = ("127.0.0.1", None)  # docker's own notation, which testcontainers passes on
         container.ports = {f"{PORTS[self.link]}/tcp": loopback}
         if self.link == "redis":
@@ -83,7 +85,11 @@ class ContainerProvider(Provider):
     def stop(self) -> None:
         """Remove the containers."""
         while self._containers:
-            self._containers.pop().stop()
+            container = self._containers.pop()
+            name = container._name  # noqa: SLF001 - what enter_container has answered
+            container.stop()
+            engine.remove(name)  # one whose start was interrupted does not know that it is there
+            leftovers.strike_container(name)
 
     def version(self, node: Node) -> str:
         """Answer the version that the server announces."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from celeriac.conformance.providers.base import Unavailable
 
-__all__ = ["IMAGES", "answers", "has", "image", "pulled"]
+__all__ = ["IMAGES", "answers", "has", "image", "pulled", "remove"]
 
 #: Where a server is found, by flavour: the official image, then what ``scripts/images`` makes without a registry.
 IMAGES: Mapping[str, tuple[str, ...]] = {
@@ -60,6 +60,24 @@ def has(name: str) -> bool:
     """
     with _client() as client:
         return _present(client, name)
+
+
+def remove(name: str) -> bool:
+    """Remove a container with its volumes, running or not; answer whether it was there.
+
+    Raises:
+        Unavailable: no engine answers, or it cannot remove it.
+    """
+    from docker.errors import DockerException, NotFound
+
+    with _client() as client:
+        try:
+            client.containers.get(name).remove(force=True, v=True)
+        except NotFound:
+            return False
+        except DockerException as exc:
+            raise Unavailable(f"the container {name} cannot be removed: {exc}") from exc
+    return True
 
 
 def _candidates(flavour: str) -> tuple[str, ...]:

@@ -1,0 +1,403 @@
+"""What a run has started, on disk, so that somebody can end it when the run cannot.
+
+Theory of operation
+-------------------
+Whatever outlives the process that made it, a group of processes, a container or a temporary folder, is *entered* in
+the run's register before or at its start, and *struck out* once it is gone.  The register is a file::
+
+    runs/RUN          in the cache folder, for this user only; locked as long as the run's process lives
+    ["+", "folder", "/tmp/celeriac-9f2c", ""]          one line per event, written at once, never rewritten
+    ["+", "group", "4711", "8125230"]                  a process, and when it was started, in ticks since boot
+    ["-", "group", "4711", "8125230"]
+
+Three occasions end what is in it:
+
+* its owner, who then strikes it out (``providers.child``, ``providers.container``);
+* the end of the interpreter, for what an interrupted owner has missed;
+* ``reap``, at the start of the next run, for runs whose lock is free: the kernel frees it with the process, whatever
+  killed that.  A run that lives is left alone, so any number of them may be side by side.
+
+A process is killed only if its number *and* the moment of its start are those entered, so that a number given to
+somebody else since then is safe; a folder is removed only if it has our name and belongs to this user.  Where there
+is no ``/proc``, processes are not entered.  Where the cache folder cannot be written to, or files cannot be locked,
+the register is in memory: only a killed run then leaves something behind.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import secrets
+import shutil
+import signal
+import stat
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from celeriac.conformance.environments import cache_folder
+
+__all__ = [
+    "LABEL",
+    "Entry",
+    "Swept",
+    "enter_container",
+    "enter_group",
+    "private_folder",
+    "reap",
+    "remove_folder",
+    "run_name",
+    "scratch_folder",
+    "strike_container",
+    "strike_group",
+]
+
+Kind = Literal["group", "container", "folder"]
+
+#: What the label of every container of a run is called; its value is ``run_name()``.
+LABEL = "org.celeriac.run"
+
+#: How the names of folders begin, and those of containers.
+PREFIX = "celeriac-"
+
+#: In which order things end, and what one of them and several are called.
+KINDS: Mapping[Kind, tuple[str, str]] = {
+    "group": ("process", "processes"),
+    "container": ("container", "containers"),
+    "folder": ("folder", "folders"),
+}
+
+#: Seconds that a killed process may take to vanish.
+_PATIENCE = 5.0
+_POLL = 0.005
+
+#: What says that there is no register to keep or to read: no home, no rights, no space, no locks.
+_NOT_HERE = (OSError, ImportError, RuntimeError)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something that a run has started.
+
+    Attributes:
+        kind: what it is.
+        name: the number of the process that leads the group, the container's name, or the folder's path.
+        born: when that process was started, as the kernel counts it; empty for the others.
+    """
+
+    kind: Kind
+    name: str
+    born: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What became of the entries of runs that have ended.
+
+    Attributes:
+        ended: those that were still there, and are not any more.
+        kept: those that could not be ended now, each with the reason.
+    """
+
+    ended: tuple[Entry, ...] = ()
+    kept: tuple[tuple[Entry, str], ...] = ()
+
+    def __str__(self) -> str:
+        """Answer a line for whoever starts the next run; empty if there was nothing to do."""
+        found = Counter(entry.kind for entry in self.ended)
+        counted = [f"{found[kind]} {KINDS[kind][found[kind] > 1]}" for kind in KINDS if found[kind]]
+        said = [f"removed what a killed run had left: {', '.join(counted)}"] if counted else []
+        said += [
+            f"a killed run has left the {KINDS[entry.kind][0]} {entry.name}: {why}"
+            for entry, why in self.kept
+        ]
+        return "; ".join(said)
+
+
+# -- for those who start something ----------------------------------------------------------------------------------
+
+
+def run_name() -> str:
+    """Answer a name for this run that no other has; it is also the value of ``LABEL``."""
+    return _register().name
+
+
+def private_folder() -> Path:
+    """Make a folder that only this user may enter; ``remove_folder`` ends it."""
+    path = Path(tempfile.gettempdir(), f"{PREFIX}{secrets.token_hex(6)}").absolute()
+    _register().enter(Entry("folder", str(path)))
+    path.mkdir(mode=0o700)
+    return path
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a private folder with all that is in it."""
+    shutil.rmtree(path, ignore_errors=True)
+    _register().strike(Entry("folder", str(path)))
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Give a private folder until the end of the block."""
+    path = private_folder()
+    try:
+        yield path
+    finally:
+        remove_folder(path)
+
+
+def enter_group(pid: int) -> None:
+    """Enter the group of processes that the child ``pid`` of this process leads."""
+    if born := _born(pid):
+        _register().enter(Entry("group", str(pid), born))
+
+
+def strike_group(pid: int) -> None:
+    """Strike out a group that has ended."""
+    _register().strike_group(str(pid))
+
+
+def enter_container() -> str:
+    """Answer a name for a container, which is entered."""
+    name = f"{PREFIX}{secrets.token_hex(6)}"
+    _register().enter(Entry("container", name))
+    return name
+
+
+def strike_container(name: str) -> None:
+    """Strike out a container that has been removed."""
+    _register().strike(Entry("container", name))
+
+
+def reap() -> Swept:
+    """End what runs have left that do not live any more; those that do are left alone."""
+    ended: list[Entry] = []
+    kept: list[tuple[Entry, str]] = []
+    with suppress(*_NOT_HERE):
+        for path in sorted((cache_folder() / "runs").iterdir()):
+            swept = _reap(path)
+            ended += swept.ended
+            kept += swept.kept
+    return Swept(tuple(ended), tuple(kept))
+
+
+# -- the register ---------------------------------------------------------------------------------------------------
+
+
+class _Register:
+    """What this process has started."""
+
+    def __init__(self) -> None:
+        self.entries: dict[Entry, None] = {}
+        self._lock = threading.RLock()
+        self.name = secrets.token_hex(8)
+        self._file: int | None = None
+        with suppress(*_NOT_HERE):
+            self._path = cache_folder() / "runs" / self.name
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = _locked_file(self._path)
+
+    def enter(self, entry: Entry) -> None:
+        """Add an entry."""
+        with self._lock:
+            self.entries[entry] = None
+            self._write("+", entry)
+
+    def strike(self, entry: Entry) -> None:
+        """Remove an entry, if it is there."""
+        with self._lock:
+            if entry in self.entries:
+                del self.entries[entry]
+                self._write("-", entry)
+
+    def strike_group(self, pid: str) -> None:
+        """Remove the entry of a group."""
+        with self._lock:
+            for entry in [entry for entry in self.entries if (entry.kind, entry.name) == ("group", pid)]:
+                self.strike(entry)
+
+    def close(self) -> None:
+        """End what is still there, and remove the file, unless something could not be ended."""
+        if not _sweep(self.entries).kept and self._file is not None:
+            self._path.unlink(missing_ok=True)
+        self.release()
+
+    def release(self) -> None:
+        """Close the file; in a forked child this does not free the lock."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _write(self, sign: str, entry: Entry) -> None:
+        if self._file is not None:
+            with suppress(OSError):  # the disk is full: what follows is known to this process alone
+                os.write(self._file, f"{json.dumps([sign, entry.kind, entry.name, entry.born])}\n".encode())
+
+
+_mine: _Register | None = None
+_making = threading.Lock()
+
+
+def _register() -> _Register:
+    global _mine  # noqa: PLW0603 - a process is one run
+    with _making:
+        if _mine is None:
+            _mine = _Register()
+        return _mine
+
+
+@atexit.register
+def _close() -> None:
+    # Providers are registered after this module was imported, so they have been closed before.
+    global _mine
+    register, _mine = _mine, None
+    if register is not None:
+        register.close()
+
+
+def _forget() -> None:
+    """Let a forked child begin a register of its own: what its parent has started is the parent's."""
+    global _mine, _making
+    register, _mine, _making = _mine, None, threading.Lock()
+    if register is not None:
+        register.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
+
+
+def _locked_file(path: Path) -> int:
+    """Make a file and lock it; answer its descriptor.
+
+    Raises:
+        OSError: that is not possible here.
+        ImportError: files cannot be locked on this system.
+    """
+    import fcntl
+
+    while True:
+        file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError:
+            os.close(file)
+            path.unlink(missing_ok=True)
+            raise
+        if os.fstat(file).st_nlink:
+            return file
+        os.close(file)  # somebody who reaps took it, while it was not locked yet, for that of a dead run
+
+
+def _reap(path: Path) -> Swept:
+    import fcntl
+
+    with suppress(OSError):
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(file).st_nlink and os.fstat(file).st_uid == os.getuid():
+                swept = _sweep(_read(path.read_text("utf-8", "replace")))
+                if not swept.kept:
+                    path.unlink()
+                return swept
+        finally:
+            os.close(file)
+    return Swept()
+
+
+def _read(text: str) -> dict[Entry, None]:
+    """Answer the entries of a register that were not struck out; a line that is not complete ends it."""
+    entries: dict[Entry, None] = {}
+    with suppress(ValueError):
+        for line in text.splitlines():
+            sign, kind, name, born = json.loads(line)
+            if sign == "+":
+                entries[Entry(kind, name, born)] = None
+            else:
+                entries.pop(Entry(kind, name, born), None)
+    return entries
+
+
+# -- how each kind ends ---------------------------------------------------------------------------------------------
+
+
+def _sweep(entries: Iterable[Entry]) -> Swept:
+    ended: list[Entry] = []
+    kept: list[tuple[Entry, str]] = []
+    order = list(KINDS)
+    for entry in sorted(entries, key=lambda entry: order.index(entry.kind)):
+        try:
+            if _ENDERS[entry.kind](entry):
+                ended.append(entry)
+        except Exception as error:  # noqa: BLE001 - one that cannot be ended must not keep the others
+            kept.append((entry, " ".join(str(error).split())))
+    return Swept(tuple(ended), tuple(kept))
+
+
+def _end_group(entry: Entry) -> bool:
+    pid = int(entry.name)
+    if _born(pid) != entry.born:
+        return False
+    lives = _lives(pid)
+    with suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+    deadline = time.monotonic() + _PATIENCE
+    while _born(pid) == entry.born and _lives(pid):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"it survives SIGKILL by {_PATIENCE:g} s")
+        time.sleep(_POLL)
+    return lives
+
+
+def _end_container(entry: Entry) -> bool:
+    from celeriac.conformance.providers import engine
+
+    return engine.remove(entry.name)
+
+
+def _end_folder(entry: Entry) -> bool:
+    path = Path(entry.name)
+    try:
+        about = path.lstat()
+    except FileNotFoundError:
+        return False
+    ours = stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid()
+    if not ours or not path.is_absolute() or not path.name.startswith(PREFIX):
+        return False
+    shutil.rmtree(path, ignore_errors=True)
+    if path.exists():
+        raise OSError("it cannot be removed")
+    return True
+
+
+_ENDERS: Mapping[Kind, Callable[[Entry], bool]] = {
+    "group": _end_group,
+    "container": _end_container,
+    "folder": _end_folder,
+}
+
+
+def _born(pid: int) -> str:
+    """Answer when a process was started, in the kernel's ticks since boot; empty if there is none or no /proc."""
+    return _stat(pid, 22)
+
+
+def _lives(pid: int) -> bool:
+    return _stat(pid, 3) not in {"", "Z", "X"}
+
+
+def _stat(pid: int, field: int) -> str:
+    """Answer a field of ``/proc/PID/stat``, counted as in proc(5); the name before the third may hold anything."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except OSError:
+        return ""
+    return text.rpartition(")")[2].split()[field - 3]
