@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 from celeriac.conformance.providers.base import BrokerInfo, Lease, LeaseTimes
@@ -28,6 +28,7 @@ from celeriac.reference.broker.codec import Frame as AmqpFrame
 from celeriac.reference.broker.dialect import dialect
 from celeriac.reference.broker.events import Event
 from celeriac.reference.broker.fields import decode_properties
+from celeriac.reference.broker.inproc import Line
 from celeriac.reference.broker.tcp import BrokerThread
 from celeriac.reference.clock import Clock, DeadlockError, VirtualClock, WallClock
 
@@ -49,6 +50,7 @@ __all__ = [
     "Event",
     "FrameReader",
     "InProcessSite",
+    "Line",
     "Method",
     "VirtualClock",
     "WallClock",
@@ -110,7 +112,7 @@ class InProcessSite:
         name: of the URL ``inproc://NAME``.
         clock: which the broker joins as a party.
         lease: the kind of time-out that it shall have.
-        subscriber: is called with every event of the broker, except a publish that was lost on its way.
+        subscriber: is called with every event of the broker.
         refused: is called with the moment (epoch seconds) of each connection attempt that is turned away.
     """
 
@@ -124,9 +126,7 @@ class InProcessSite:
     ) -> None:
         self._name = name
         self._broker = embedded_broker(clock, lease, record=False)
-        self._subscriber = subscriber
-        self._losing: int | None = None
-        self._broker.events.subscribe(self._pass_on)
+        self._broker.events.subscribe(subscriber)
         self.url = inproc.listen(name, self._broker)
         self.lease = lease_times(lease) if lease else None
 
@@ -146,23 +146,14 @@ class InProcessSite:
         """Turn away new connections, or accept them again."""
         inproc.refuse(self._name, yes)
 
-    def drop(self) -> None:
-        """Cut every connection."""
-        inproc.drop(self._name)
+    def drop(self, numbers: Container[int] | None = None) -> None:
+        """Cut every connection, or those with these numbers."""
+        inproc.drop(self._name, numbers)
 
-    def cut_next_publish(self) -> None:
-        """Lose the next message, and cut the connection that carries it."""
-        self._broker.faults.add("publish", "drop")
-        self._broker.faults.add("publish", "cut")
+    def tamper(self, lines: Callable[[int], Line]) -> None:
+        """Put a line between the broker and each further connection, which is told by its number."""
+        inproc.tamper(self._name, lines)
 
     def close(self) -> None:
         """Cut every connection and free the name."""
         inproc.unlisten(self._name)
-
-    def _pass_on(self, event: Event) -> None:
-        """Withhold the publish whose loss was recorded just before it: the broker never had it."""
-        data, losing, self._losing = event.data, self._losing, None
-        if event.kind == "fault" and (data["point"], data["action"]) == ("publish", "drop"):
-            self._losing = event.session
-        elif event.kind != "publish" or event.session != losing:
-            self._subscriber(event)

@@ -21,6 +21,7 @@ from celeriac.conformance.history import History
 from celeriac.conformance.inject import Injector
 from celeriac.conformance.providers import BrokerInfo, Lease, LeaseTimes
 from celeriac.conformance.strategies import examples
+from celeriac.conformance.tap import BlackHole, Fault
 
 if TYPE_CHECKING:
     from celeriac.conformance.calls import LeaseNeed
@@ -41,6 +42,12 @@ class Gate(Protocol):
 
     def drop(self) -> None:
         """Cut every connection."""
+
+    def arm(self, *faults: Fault) -> None:
+        """Let something go wrong."""
+
+    def disarm(self, *faults: Fault) -> None:
+        """End faults, all of them when none is named."""
 
 
 class Stage(ABC):
@@ -127,10 +134,6 @@ class Stage(ABC):
     def after(self, seconds: float, action: Callable[[], None]) -> None:
         """Let something happen in ``seconds``, whoever is blocked then."""
 
-    @abstractmethod
-    def cut_next_publish(self) -> None:
-        """Cut the connection that carries the next message before the broker has taken it."""
-
     def request(self, operation: str, *args: Any, **kwargs: Any) -> Answer:
         """Ask the adapter; whatever it raises is ``Broken``."""
         try:
@@ -171,9 +174,18 @@ class Stage(ABC):
         if attempts is not None:
             scenario.when("refused", attempts, again)
 
+    def black_hole(self) -> None:
+        """Let it connect, and never answer."""
+        self._gate.arm(BlackHole())
+
     def broker_up(self) -> None:
-        """Let it connect again."""
+        """Let it connect again; nothing goes wrong any more."""
         self._gate.refuse(False)
+        self._gate.disarm()
+
+    def spoil(self, fault: Fault) -> None:
+        """Let something go wrong on its connections until the broker is up again."""
+        self._gate.arm(fault)
 
     def drop_connections(self) -> None:
         """Cut its connections once."""

@@ -14,6 +14,7 @@ from celeriac.conformance.adapter import Adapter, Answer, Scenario
 from celeriac.conformance.history import History
 from celeriac.conformance.inject import AmqpInjector
 from celeriac.conformance.recorder import Recorder
+from celeriac.conformance.site_gate import SiteGate
 from celeriac.conformance.stage import Stage
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ class VirtualStage(Stage):
         self._clock = embedded.VirtualClock()
         self.history = History()
         recorder = Recorder(self.history)
-        self._gate = self._site = embedded.InProcessSite(name, self.clock, lease, recorder, self._refused)
+        self._site = embedded.InProcessSite(name, self.clock, lease, recorder, self._refused)
+        self._gate = SiteGate(self._site)
         self._injector = _LateInjector(self._site, name, recorder)
         self.lease = self._site.lease
         self.worker_url = self._site.url
@@ -88,10 +90,6 @@ class VirtualStage(Stage):
     def after(self, seconds: float, action: Callable[[], None]) -> None:
         """Let something happen in ``seconds`` of virtual time."""
         self.clock.attach(_Alarm(self.clock, seconds, action))
-
-    def cut_next_publish(self) -> None:
-        """Cut the connection that carries the next message before the broker has taken it."""
-        self._site.cut_next_publish()
 
 
 class _LateInjector(AmqpInjector):

@@ -18,7 +18,6 @@ from celeriac.conformance.inject import AmqpInjector, RedisInjector
 from celeriac.conformance.providers import Lease, Node, Provider
 from celeriac.conformance.stage import Stage
 from celeriac.conformance.tap import Ledger, Tap
-from celeriac.conformance.verdicts import NotApplicable
 
 if TYPE_CHECKING:
     from celeriac.conformance.calls import LeaseNeed
@@ -98,7 +97,7 @@ class WallStage(Stage):
         if self._tap not in self._taps.values():
             self._tap.close()
         else:
-            self._tap.refuse(False)
+            self._tap.disarm()
 
     def after(self, seconds: float, action: Callable[[], None]) -> None:
         """Let something happen in ``seconds`` on a thread of its own."""
@@ -106,11 +105,6 @@ class WallStage(Stage):
         timer.daemon = True
         timer.start()
         self._timers.append(timer)
-
-    def cut_next_publish(self) -> None:
-        """Refuse: the tap only observes."""
-        message = "the wire tap cannot cut a connection in the middle of a publish yet"
-        raise NotApplicable(message)
 
     def close(self) -> None:
         """Release the adapter, the taps and the broker."""

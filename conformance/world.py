@@ -23,6 +23,7 @@ from celeriac.conformance.calls import Called, Composed, LeaseNeed, Sent
 from celeriac.conformance.decoding import iso
 from celeriac.conformance.messages import WireMessage, result_record, task_message
 from celeriac.conformance.strategies import execution_options
+from celeriac.conformance.tap import CLIENT, PUBLISH, Census, Cut
 from celeriac.conformance.verdicts import Inconclusive, Judgement, Violation
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from celeriac.conformance.history import History, Record
     from celeriac.conformance.providers import BrokerInfo, LeaseTimes
     from celeriac.conformance.stage import Stage
+    from celeriac.conformance.tap.faults import When
 
 __all__ = ["World"]
 
@@ -339,20 +341,40 @@ class World(Calling):
         """Let ``action`` happen in ``seconds``, also while a call of the implementation blocks."""
         self.stage.after(seconds, action)
 
-    def cut_next_publish(self) -> None:
-        """Cut the connection when the next message is on its way, before the broker has taken it.
+    def cut_next_publish(self, when: When = "before", times: int | None = 1) -> Cut:
+        """Cut the connection that carries the next message; answer the fault, which counts how often it was.
 
-        Raises:
-            NotApplicable: this stage cannot.
+        Args:
+            when: before the broker has the message, in the middle of it; or after, before it has said so.
+            times: how many messages in a row have this fate, None for all until ``broker_up``.
         """
-        self.stage.cut_next_publish()
+        cut = Cut(CLIENT, PUBLISH, when=when, times=times)
+        self.stage.spoil(cut)
+        return cut
+
+    def count_frames(self) -> Census:
+        """Count what passes between the implementation and the broker; the answer knows each place to cut there."""
+        census = Census()
+        self.stage.spoil(census)
+        return census
+
+    def cut_at(self, place: Cut) -> None:
+        """Cut a connection at a place that ``count_frames`` has found."""
+        self.stage.spoil(place)
+
+    def black_hole(self) -> None:
+        """Let the broker fall silent: connections are accepted and never answered, open ones too, until ``broker_up``.
+
+        A connection that has said something meanwhile is cut then.
+        """
+        self.stage.black_hole()
 
     def broker_down(self, attempts: int | None = None) -> None:
         """Cut every connection of the implementation and turn away new ones: all, or the first ``attempts``."""
         self.stage.broker_down(attempts)
 
     def broker_up(self) -> None:
-        """Accept connections again."""
+        """Accept connections again, and answer; nothing goes wrong any more."""
         self.stage.broker_up()
 
     def drop_connections(self) -> None:

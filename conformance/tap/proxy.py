@@ -215,8 +215,8 @@ class Tap:
     def _eased(self) -> None:
         self.stir()
         if not self.faults.swallowing:
-            lossy = [relay for relay in self._relays if relay.lossy]
-            for connection in (*lossy, *self._holes):
+            useless: list[Relay | Hole] = [relay for relay in self._relays if relay.lossy]
+            for connection in [*useless, *self._holes]:
                 connection.cut()
 
     async def _listen(self) -> int:
@@ -235,7 +235,8 @@ class Tap:
 
     async def _cut(self) -> None:
         self._drops += 1
-        for connection in (*self._relays, *self._holes):
+        everything: list[Relay | Hole] = [*self._relays, *self._holes]
+        for connection in everything:
             connection.cut()
         self.stir()
 

@@ -6,6 +6,9 @@
 What the client sends is fed to the connection at once; where it would block, the broker's clock is asked to move on
 until there is something to read (virtual time), so a scenario of hours takes milliseconds and no thread.  When nothing
 can ever arrive, the clock's ``DeadlockError`` is raised instead of hanging.  Names are case-insensitive, as hosts are.
+
+What stands between clients and broker can be tampered with: a ``Line`` sees every write of either side, answers what of
+it arrives, and may end the connection there.
 """
 
 from __future__ import annotations
@@ -13,9 +16,9 @@ from __future__ import annotations
 import errno
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import amqp
 from amqp.transport import TCPTransport
@@ -30,17 +33,22 @@ __all__ = [
     "Attempt",
     "Connection",
     "InprocSocket",
+    "Line",
     "Transport",
     "attempts",
     "drop",
     "listen",
     "on_attempt",
     "refuse",
+    "tamper",
     "unlisten",
 ]
 
 
 _CUT = "the broker has cut the connection"
+
+#: Is told who writes what; answers what of it arrives, and whether the connection ends there.
+Line: TypeAlias = Callable[[Literal["client", "broker"], bytes], tuple[bytes, bool]]
 
 
 class Attempt(NamedTuple):
@@ -65,6 +73,7 @@ class _Site:
     refusing: bool = False
     attempts: list[Attempt] = field(default_factory=list)
     watcher: Callable[[Attempt], None] | None = None
+    lines: Callable[[int], Line] | None = None
     sockets: list[InprocSocket] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
     numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
@@ -77,14 +86,16 @@ class _Site:
             self.watcher(attempt)
         if not attempt.accepted:
             raise ConnectionRefusedError(errno.ECONNREFUSED, f"inproc://{self.name} refuses connections")
-        socket = InprocSocket(self, next(self.numbers))
+        number = next(self.numbers)
+        socket = InprocSocket(self, number, self.lines(number) if self.lines else None)
         self.sockets.append(socket)
         return socket
 
-    def drop(self) -> None:
-        """Reset every connection."""
+    def drop(self, numbers: Container[int] | None = None) -> None:
+        """Reset every connection, or those with these numbers."""
         for socket in tuple(self.sockets):
-            socket.sever()
+            if numbers is None or socket.number in numbers:
+                socket.sever()
 
 
 _sites: dict[str, _Site] = {}
@@ -117,9 +128,14 @@ def refuse(name: str, refusing: bool) -> None:
     _site(name).refusing = refusing
 
 
-def drop(name: str) -> None:
-    """Cut every connection, as a crash would: the client sees a reset, what it held goes back."""
-    _site(name).drop()
+def drop(name: str, numbers: Container[int] | None = None) -> None:
+    """Cut every connection, or those with these numbers, as a crash would: a reset, and what it held goes back."""
+    _site(name).drop(numbers)
+
+
+def tamper(name: str, lines: Callable[[int], Line] | None) -> None:
+    """Put a line between broker and client of each further connection, which is told by its number; None ends that."""
+    _site(name).lines = lines
 
 
 def attempts(name: str) -> list[Attempt]:
@@ -146,9 +162,10 @@ def _site(name: str) -> _Site:
 class InprocSocket:
     """What py-amqp takes for a connected socket."""
 
-    def __init__(self, site: _Site, number: int) -> None:
+    def __init__(self, site: _Site, number: int, line: Line | None = None) -> None:
         self._site = site
-        self._number = number
+        self.number = number
+        self._line = line
         self._timeout: float | None = None
         self._received = b""
         self._severed = False
@@ -169,7 +186,10 @@ class InprocSocket:
         if self._server.closed:
             raise BrokenPipeError(errno.EPIPE, "the broker has closed the connection")
         with self._site.lock:
-            self._server.feed(bytes(data))
+            arriving, cut = self._carried("client", bytes(data))
+            self._server.feed(arriving)
+        if cut:
+            self.sever()
 
     def recv(self, size: int) -> bytes:
         """Answer up to ``size`` octets; none at all when the broker has closed the connection.
@@ -215,7 +235,7 @@ class InprocSocket:
 
     def getsockname(self) -> tuple[str, int]:
         """Answer a name for messages."""
-        return f"inproc client {self._number}", 0
+        return f"inproc client {self.number}", 0
 
     def getpeername(self) -> tuple[str, int]:
         """Answer a name for messages."""
@@ -235,12 +255,19 @@ class InprocSocket:
         """Fetch what the broker has to say; answer whether there is anything to tell the client."""
         self._check()
         with self._site.lock:
-            self._received = self._server.outgoing()
+            self._received, cut = self._carried("broker", self._server.outgoing())
+        if cut:
+            self.sever()
+            return bool(self._received)
         if not self._received and self._server.reset:
             raise ConnectionResetError(errno.ECONNRESET, _CUT)
         return bool(self._received) or self._server.closed
 
+    def _carried(self, sender: Literal["client", "broker"], data: bytes) -> tuple[bytes, bool]:
+        return self._line(sender, data) if self._line is not None and data else (data, False)
+
     def _wait(self) -> None:
+        self._check()
         if self._timeout == 0:
             raise BlockingIOError(errno.EAGAIN, "nothing to read")
         if not self._site.broker.clock.wait_for(self._ready, self._timeout):

@@ -13,6 +13,8 @@ from amqp import Message, PreconditionFailed
 from celeriac.conformance import embedded
 from celeriac.conformance.embedded import InProcessSite, VirtualClock
 from celeriac.conformance.providers import LeaseTimes
+from celeriac.conformance.site_gate import SiteGate
+from celeriac.conformance.tap import CLIENT, PUBLISH, BlackHole, Census, Cut, Stall
 
 
 class Scene:
@@ -78,9 +80,10 @@ def test_refused_attempts_are_seen(scene: Scene) -> None:
 def test_a_cut_publish_is_lost_and_not_told(scene: Scene) -> None:
     """The next message is lost with its connection, and nobody sees it published; the one after arrives."""
     first, second = kombu.Connection(scene.site.url), kombu.Connection(scene.site.url)
+    gate = SiteGate(scene.site)
     channel = first.channel()
     channel.queue_declare("q")
-    scene.site.cut_next_publish()
+    gate.arm(Cut(CLIENT, PUBLISH))
     channel.basic_publish(Message(b"lost"), routing_key="q")
     with pytest.raises(ConnectionError):
         channel.basic_get("q")
@@ -91,6 +94,71 @@ def test_a_cut_publish_is_lost_and_not_told(scene: Scene) -> None:
     assert channel.basic_get("q") is None
     second.release()
     assert [data["body"] for data in scene.of("publish")] == [b"kept"]
+
+
+def test_a_publish_is_cut_after_the_broker_has_it(scene: Scene) -> None:
+    """A publish that is cut afterwards has reached the broker, and its confirmation never reaches the client."""
+    gate = SiteGate(scene.site)
+    connection = kombu.Connection(scene.site.url)
+    channel = connection.channel()
+    channel.queue_declare("q")
+    gate.arm(cut := Cut(CLIENT, PUBLISH, when="after"))
+    with pytest.raises(ConnectionResetError):
+        channel.basic_publish_confirm(Message(b"kept"), routing_key="q")
+    connection.collect()
+    assert [data["body"] for data in scene.of("publish")] == [b"kept"]
+    assert cut.fired == 1
+
+
+def test_a_black_hole_answers_nobody(scene: Scene) -> None:
+    """In a black hole whoever connects or speaks waits out its own time-out; whoever was silent lives on."""
+    gate = SiteGate(scene.site)
+    speaker, listener = kombu.Connection(scene.site.url), kombu.Connection(scene.site.url)
+    channel, other = speaker.channel(), listener.channel()
+    other.queue_declare("q")
+    gate.arm(BlackHole())
+    newcomer = kombu.Connection(scene.site.url, connect_timeout=7)
+    before = scene.clock.monotonic()
+    with pytest.raises(TimeoutError):
+        newcomer._establish_connection()
+    assert scene.clock.monotonic() - before == 7
+    channel.basic_publish(Message(b"lost"), routing_key="q")
+    with pytest.raises(TimeoutError):
+        speaker.drain_events(timeout=1)
+    gate.disarm()
+    with pytest.raises(ConnectionError):
+        channel.queue_declare("q")
+    assert other.queue_declare("q", passive=True).message_count == 0
+    speaker.collect()
+    listener.release()
+
+
+def test_frames_are_counted_in_process(scene: Scene) -> None:
+    """The frames of a connection in process are counted as on the wire, and each is a place to cut before and after."""
+    gate = SiteGate(scene.site)
+    with kombu.Connection(scene.site.url) as connection:
+        channel = connection.channel()
+        gate.arm(census := Census())
+        channel.queue_declare("q")
+        channel.basic_publish(Message(b"x"), routing_key="q")
+        gate.disarm(census)
+    assert list(census.counts) == [
+        ("client", "queue.declare"),
+        ("broker", "queue.declare-ok"),
+        ("client", "basic.publish"),
+        ("client", "header"),
+        ("client", "body"),
+    ]
+    assert [str(place) for place in census.places()][:2] == [
+        "before the client's queue.declare number 1",
+        "after the client's queue.declare number 1",
+    ]
+
+
+def test_nothing_waits_in_process(scene: Scene) -> None:
+    """A fault that holds bytes back is refused in process, where it could only mislead."""
+    with pytest.raises(NotImplementedError, match="Stall"):
+        SiteGate(scene.site).arm(Stall(CLIENT))
 
 
 def test_dropping_cuts_every_connection(scene: Scene) -> None:
