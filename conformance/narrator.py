@@ -13,6 +13,7 @@ from celeriac.conformance import terminal
 from celeriac.conformance.evidence import printable
 from celeriac.conformance.leftovers import Swept
 from celeriac.conformance.outcome import RequirementResult
+from celeriac.conformance.progress import Ticker
 from celeriac.conformance.providers import Unavailable
 from celeriac.conformance.quiet import replace_reporter
 from celeriac.conformance.run import PlannedCheck, Run
@@ -50,6 +51,16 @@ class Narrator:
     def swept(self, swept: Swept) -> None:
         """Tell what earlier runs had left, if anything."""
         self._say([str(swept)] if str(swept) else [])
+
+    def ticker(self) -> Ticker | None:
+        """Answer who tells of what takes long; nobody does with ``-q``, or where no file is written to."""
+        if self._reporter is None or self._config.option.verbose < 0:
+            return None
+        try:
+            # Output is captured while a check runs, this copy of its descriptor is not.
+            return Ticker(os.fdopen(os.dup(self._reporter._tw._file.fileno()), "w"))  # noqa: SLF001
+        except OSError:
+            return None
 
     def opening(self) -> None:
         """Tell what will be judged."""

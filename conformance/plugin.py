@@ -30,6 +30,7 @@ from celeriac.conformance.narrator import Narrator
 from celeriac.conformance.nearest import did_you_mean
 from celeriac.conformance.options import add_options, clock_for, read_options
 from celeriac.conformance.outcome import GRAVITY, Outcome, conclude, worst
+from celeriac.conformance.progress import Ticker, waiting
 from celeriac.conformance.run import PlannedCheck, Run, exit_status
 from celeriac.conformance.watchdog import deadline
 from celeriac.spec import load
@@ -162,6 +163,7 @@ class Conformance:
         self._outcomes: dict[str, Outcome] = {}
         self._accepted = False
         self._began = 0.0
+        self._ticker: Ticker | None = None
         self._previous_handlers: dict[signal.Signals, Any] = {}
 
     def pytest_sessionstart(self) -> None:
@@ -176,9 +178,18 @@ class Conformance:
                     self._previous_handlers[number] = signal.signal(number, interrupt)
         if not self.config.option.collectonly:
             self.narrator.swept(reap())
+            self._ticker = self.narrator.ticker()
+        if self._ticker is not None:
+            self._ticker.start()
+
+    def pytest_enter_pdb(self) -> None:
+        """Say no more of what is waited for: it is the user."""
+        if self._ticker is not None:
+            self._ticker.stop()
 
     def pytest_unconfigure(self) -> None:
         """Put the signal handlers back."""
+        self.pytest_enter_pdb()
         while self._previous_handlers:
             signal.signal(*self._previous_handlers.popitem())
 
@@ -289,7 +300,7 @@ class Conformance:
         """Run a check under a deadline."""
         if pyfuncitem.nodeid not in self._checks:
             return (yield)
-        with deadline(CHECK_DEADLINE_S, "the check"):
+        with waiting(pyfuncitem.name), deadline(CHECK_DEADLINE_S, "the check"):
             return (yield)
 
     @pytest.hookimpl(wrapper=True)

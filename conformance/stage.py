@@ -19,6 +19,7 @@ from celeriac.conformance import embedded
 from celeriac.conformance.adapter import Adapter, Answer, Broken, Event, Scenario
 from celeriac.conformance.history import History
 from celeriac.conformance.inject import Injector
+from celeriac.conformance.progress import waiting
 from celeriac.conformance.providers import BrokerInfo, Lease, LeaseTimes
 from celeriac.conformance.strategies import examples
 from celeriac.conformance.tap import BlackHole, Fault
@@ -137,7 +138,8 @@ class Stage(ABC):
     def request(self, operation: str, *args: Any, **kwargs: Any) -> Answer:
         """Ask the adapter; whatever it raises is ``Broken``."""
         try:
-            return getattr(self.adapter, operation)(*args, **kwargs)  # type: ignore[no-any-return]
+            with waiting(f"waiting for the adapter to answer {operation!r}", now=self.now):
+                return getattr(self.adapter, operation)(*args, **kwargs)  # type: ignore[no-any-return]
         except Exception as error:  # noqa: BLE001 - the adapter is somebody else's code
             return Broken(f"the adapter raised in {operation}: {_told(error)}")
 

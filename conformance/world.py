@@ -7,7 +7,7 @@ moments are read from ``world.now()``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -22,6 +22,7 @@ from celeriac.conformance.calling import Calling
 from celeriac.conformance.calls import Called, Composed, LeaseNeed, Sent
 from celeriac.conformance.decoding import iso
 from celeriac.conformance.messages import WireMessage, result_record, task_message
+from celeriac.conformance.progress import waiting
 from celeriac.conformance.strategies import execution_options
 from celeriac.conformance.tap import CLIENT, PUBLISH, Census, Cut
 from celeriac.conformance.verdicts import Inconclusive, Judgement, Violation
@@ -303,7 +304,8 @@ class World(Calling):
 
     def advance(self, seconds: float) -> None:
         """Let time pass, for everybody."""
-        self.stage.clock.advance(seconds)
+        with waiting("letting time pass", limit=seconds, now=self.stage.now):
+            self.stage.clock.advance(seconds)
 
     def wait(self, *kinds: str, timeout: float | None = None, count: int = 1, **fields: Any) -> Record | None:
         """Wait until ``count`` such records are there; answer the last of them, or None after ``timeout`` s."""
@@ -312,13 +314,16 @@ class World(Calling):
         def there() -> bool:
             return len(self.history.of(*kinds, **fields)) >= count
 
-        self.stage.clock.wait_for(there, patience)
+        with waiting(_awaited(kinds, fields), limit=patience, now=self.stage.now):
+            self.stage.clock.wait_for(there, patience)
         records = self.history.of(*kinds, **fields)
         return records[count - 1] if len(records) >= count else None
 
     def until(self, predicate: Callable[[], bool], timeout: float | None = None) -> bool:
         """Wait until ``predicate()`` holds; answer False when ``timeout`` seconds passed first."""
-        return self.stage.clock.wait_for(predicate, self.stage.patience if timeout is None else timeout)
+        patience = self.stage.patience if timeout is None else timeout
+        with waiting("waiting for a condition", limit=patience, now=self.stage.now):
+            return self.stage.clock.wait_for(predicate, patience)
 
     def expect(self, *kinds: str, timeout: float | None = None, count: int = 1, **fields: Any) -> Record:
         """Wait like ``wait`` for something that must happen.
@@ -418,6 +423,11 @@ class World(Calling):
     def _require_scenario(self) -> None:
         if not self._began:
             self.begin()
+
+
+def _awaited(kinds: Sequence[str], fields: Collection[str]) -> str:
+    about = f" ({', '.join(fields)})" if fields else ""
+    return f"waiting for {' or '.join(map(repr, kinds))}{about}"
 
 
 def _links(options: Mapping[str, Any]) -> bool:
