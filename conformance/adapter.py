@@ -19,6 +19,7 @@ The probe codecs (``probe_codecs.py``) are registered in the same way, where the
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -256,6 +257,17 @@ class Adapter:
     def hello(self) -> Mapping[str, Any]:
         """Answer ``{"implementation", "version", "missing": {feature: reason}}`` as found at run time."""
         raise NotImplementedError
+
+    def preload(self, variables: Mapping[str, str]) -> Adapter:
+        """Answer an adapter like this one all of whose processes have these variables; nothing runs yet.
+
+        An adapter that works in this process is served by one of its own.
+        """
+        from celeriac.conformance.process import ProcessAdapter
+
+        place = sys.modules[type(self).__module__].__file__
+        served = f"{place}:{type(self).__qualname__}"
+        return ProcessAdapter([sys.executable, "-m", "celeriac.conformance.serving", served], env=variables)
 
     def begin(self, scenario: Scenario) -> Answer:
         """Start a scenario; the previous one has been ended."""

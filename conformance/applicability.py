@@ -14,12 +14,12 @@ __all__ = ["LEASES", "LINKS", "Scene", "obstacle"]
 #: Flavour of broker -> the link it speaks.
 LINKS: Mapping[str, str] = {"embedded": "amqp", "rabbitmq": "amqp", "redis": "redis", "valkey": "redis"}
 
-#: Flavour of broker -> the kinds of time-out it can be given.
+#: Flavour of broker -> the kinds of time-out it can be given; which of them a version has, its provider tells.
 LEASES: Mapping[str, tuple[str, ...]] = {
-    "embedded": ("channel-close", "redeliver"),
-    "rabbitmq": ("channel-close",),
-    "redis": ("redeliver",),
-    "valkey": ("redeliver",),
+    "embedded": ("channel-close", "redeliver", "consumer-cancel", "patient", "queue-argument"),
+    "rabbitmq": ("channel-close", "consumer-cancel", "patient", "queue-argument", "policy"),
+    "redis": ("redeliver", "patient"),
+    "valkey": ("redeliver", "patient"),
 }
 
 
@@ -32,12 +32,14 @@ class Scene:
         clock: kind of clock.
         managed: whether the broker's time-outs are known.
         missing: features that the implementation lacks at run time -> why.
+        horizon: seconds that the clock can go in one check.
     """
 
     flavour: str
     clock: str
     managed: bool = True
     missing: Mapping[str, str] = field(default_factory=dict)
+    horizon: float = float("inf")
 
 
 def obstacle(needs: Needs, requirements: Sequence[Requirement], claim: Claim, scene: Scene) -> str | None:
@@ -61,6 +63,9 @@ def _obstacles(
         yield f"needs the {needs.link} link, {scene.flavour} speaks {LINKS[scene.flavour]}"
     if needs.clock and needs.clock != scene.clock:
         yield f"needs the {needs.clock} clock, this is the {scene.clock} clock"
+    if needs.horizon > scene.horizon:
+        hours = needs.horizon / 3600
+        yield f"takes {hours:.1f} hours; the {scene.clock} clock cannot be moved so far"
     if needs.lease:
         yield from _lease_obstacles(needs.lease, scene)
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 from celeriac.conformance.adapter import Ok, Raised
 from celeriac.conformance.messages import WireMessage
+from celeriac.conformance.providers import Lease
 from celeriac.conformance.verdicts import Judgement, Violation
 
 __all__ = ["Called", "Composed", "LeaseNeed", "Sent", "Together"]
 
 #: The kind of broker time-out that a scenario is about.
-LeaseNeed = Literal["channel-close", "redeliver"] | None
+LeaseNeed = Lease | None
 
 
 @dataclass(frozen=True, slots=True)

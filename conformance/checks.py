@@ -12,6 +12,8 @@ from typing import Any, Literal, TypeVar
 
 import pytest
 
+from celeriac.conformance.providers import Lease
+
 __all__ = ["MARKER", "Needs", "Subject", "check", "subject_of"]
 
 MARKER = "requirement"
@@ -30,14 +32,16 @@ class Needs:
         features: the features the claim must promise, such as ``compression:brotli``.
         clock: the only kind of clock it plays on, None for any.
         modes: the forms of the calling API it uses.
+        horizon: seconds of its longest wait; 0 when any clock will do.
     """
 
     roles: tuple[str, ...] = ()
     link: Literal["amqp", "redis"] | None = None
-    lease: Literal["channel-close", "redeliver"] | None = None
+    lease: Lease | None = None
     features: tuple[str, ...] = ()
     clock: Literal["virtual", "travel", "wall"] | None = None
     modes: tuple[str, ...] = ()
+    horizon: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +56,11 @@ def check(
     *requirement_ids: str,
     roles: Sequence[str] = (),
     link: Literal["amqp", "redis"] | None = None,
-    lease: Literal["channel-close", "redeliver"] | None = None,
+    lease: Lease | None = None,
     features: Sequence[str] = (),
     clock: Literal["virtual", "travel", "wall"] | None = None,
     modes: Sequence[str] = (),
+    horizon: float = 0.0,
 ) -> Callable[[F], F]:
     """Mark a test function as the check of some requirements; see ``Needs`` for the other arguments.
 
@@ -64,7 +69,7 @@ def check(
     """
     if not requirement_ids:
         raise ValueError("a check names at least one requirement: @check('ETA-004')")
-    needs = Needs(tuple(roles), link, lease, tuple(features), clock, tuple(modes))
+    needs = Needs(tuple(roles), link, lease, tuple(features), clock, tuple(modes), horizon)
 
     def mark(function: F) -> F:
         marked: F = pytest.mark.requirement(*requirement_ids, needs=needs)(function)

@@ -18,7 +18,7 @@ from celeriac.conformance.environments import Build, Tell, interpreter
 from celeriac.conformance.nearest import did_you_mean
 from celeriac.spec import schema, validator
 
-__all__ = ["Candidate", "Claim", "ClaimError", "bundled", "find_adapter", "load_claim"]
+__all__ = ["Candidate", "Claim", "ClaimError", "bundled", "find_adapter", "import_class", "load_claim"]
 
 FILE = "adapter.toml"
 EXPECTATIONS = "expectations.toml"
@@ -206,7 +206,7 @@ def _from_file(spelling: str, path: Path) -> Candidate:
 
 
 def _from_class(spelling: str) -> Candidate:
-    factory = _import_class(spelling)
+    factory = import_class(spelling)
     found = (folder / FILE for folder in _folders(factory) if (folder / FILE).is_file())
     path = next(found, None)
     if path is None:
@@ -233,7 +233,7 @@ def _folders(factory: type[Adapter]) -> Iterator[Path]:
 def _factory(claim: Claim) -> Callable[[], Adapter]:
     if "class" in claim.driver:
         _searchable(claim.folder)
-        return _housed(_import_class(claim.driver["class"]), claim.build)
+        return _housed(import_class(claim.driver["class"]), claim.build)
     command = [str(word) for word in claim.driver["command"]]
 
     def start() -> Adapter:
@@ -253,7 +253,7 @@ def _housed(driver: type[Adapter], build: Build | None) -> Callable[[], Adapter]
     return lambda: make(python=str(interpreter(build)))
 
 
-def _import_class(spelling: str) -> type[Adapter]:
+def import_class(spelling: str) -> type[Adapter]:
     """Import ``package.module:Class`` or ``path/to/file.py:Class``.
 
     Raises:

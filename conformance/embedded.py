@@ -7,9 +7,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
-from celeriac.conformance.providers.base import BrokerInfo, Lease, LeaseTimes
+from celeriac.conformance.providers.base import FOR_EVER, BrokerInfo, Lease, LeaseTimes, Setup
+from celeriac.conformance.providers.versions import Ending
+from celeriac.conformance.verdicts import NotApplicable
 from celeriac.reference.broker import inproc
 from celeriac.reference.broker.broker import Broker
 from celeriac.reference.broker.codec import (
@@ -25,16 +28,18 @@ from celeriac.reference.broker.codec import (
     decode_method,
 )
 from celeriac.reference.broker.codec import Frame as AmqpFrame
-from celeriac.reference.broker.dialect import dialect
+from celeriac.reference.broker.dialect import DIALECTS, dialect
 from celeriac.reference.broker.events import Event
 from celeriac.reference.broker.fields import decode_properties
 from celeriac.reference.broker.inproc import Line
+from celeriac.reference.broker.lease import Action
 from celeriac.reference.broker.tcp import BrokerThread
-from celeriac.reference.clock import Clock, DeadlockError, VirtualClock, WallClock
+from celeriac.reference.clock import Clock, DeadlockError, MovableClock, VirtualClock, WallClock
 
 __all__ = [
     "BODY",
     "DEFAULT_DIALECT",
+    "DIALECTS",
     "HEADER",
     "HEARTBEAT",
     "HEARTBEAT_FRAME",
@@ -52,50 +57,93 @@ __all__ = [
     "InProcessSite",
     "Line",
     "Method",
+    "MovableClock",
     "VirtualClock",
     "WallClock",
     "decode_content_header",
     "decode_method",
     "decode_properties",
     "embedded_broker",
-    "lease_times",
     "properties",
+    "setting",
 ]
 
 DEFAULT_DIALECT = "rabbit-3.10"
 
-#: The dialect whose lease is of this kind.
-LEASE_DIALECTS: Mapping[Lease, str] = {"channel-close": "rabbit-3.10", "redeliver": "redis-kombu"}
+#: The dialect whose lease is of this kind, unless a run names one.
+LEASE_DIALECTS: Mapping[Lease, str] = {
+    "channel-close": "rabbit-3.10",
+    "redeliver": "redis-kombu",
+    "consumer-cancel": "rabbit-4.3",
+    "patient": "rabbit-3.10",
+    "queue-argument": "rabbit-4.0",
+}
+
+#: What the embedded broker does to the holder -> what a lease of that kind is called.
+ENDINGS: Mapping[Action, Ending | Literal["redeliver"]] = {
+    Action.CLOSE_CHANNEL: "channel-close",
+    Action.CANCEL_CONSUMER: "consumer-cancel",
+    Action.REQUEUE_SILENTLY: "redeliver",
+}
+
+#: Seconds of a queue's own time-out: well below every default.
+OWN = 600.0
 
 #: The embedded broker behind a function call.
 IN_PROCESS = BrokerInfo("embedded", "in-process", DEFAULT_DIALECT, "amqp")
 
 
-def embedded_broker(
-    clock: Clock, lease: Lease | None, times: LeaseTimes | None = None, *, record: bool = True
-) -> Broker:
-    """Answer a broker with this kind of lease.
+def embedded_broker(clock: Clock, setup: Setup, *, record: bool = True) -> Broker:
+    """Answer a broker that is set like that.
 
     Args:
         clock: where its time comes from.
-        lease: which dialect it shall speak; None is RabbitMQ as most people know it.
-        times: of the lease; None keeps the dialect's real defaults.
+        setup: its dialect, and its times where they are not the dialect's.
         record: keep its events.
     """
     return Broker(
         clock,
-        LEASE_DIALECTS[lease] if lease else DEFAULT_DIALECT,
-        consumer_timeout_ms=round(times.timeout * 1000) if times else None,
-        channel_tick_ms=round(times.interval * 1000) if times else None,
+        setup.dialect or DEFAULT_DIALECT,
+        consumer_timeout_ms=None if setup.timeout is None else round(setup.timeout * 1000),
+        channel_tick_ms=None if setup.interval is None else round(setup.interval * 1000),
         record=record,
     )
 
 
-def lease_times(lease: Lease) -> LeaseTimes:
-    """Answer the default times of the lease of this kind, as they are on the real brokers."""
-    policy = dialect(LEASE_DIALECTS[lease]).classic
-    assert policy is not None, "the dialects above have a lease on classic queues"
-    return LeaseTimes(policy.timeout_ms / 1000, policy.interval_ms / 1000, lease)
+def setting(
+    lease: Lease | None, named: str | None = None, short: LeaseTimes | None = None
+) -> tuple[Setup, LeaseTimes | None]:
+    """Answer how a broker is set to have a lease, and when a delivery then comes back.
+
+    Args:
+        lease: the kind of lease, None for none in particular.
+        named: the dialect, if the run names one.
+        short: times in place of the dialect's real defaults, where time cannot be moved.
+
+    Raises:
+        NotApplicable: the dialect has no such lease.
+    """
+    name = named or (LEASE_DIALECTS.get(lease, DEFAULT_DIALECT) if lease else DEFAULT_DIALECT)
+    if lease is None:
+        return Setup(dialect=name), None
+    policies = [policy for policy in (dialect(name).classic, dialect(name).quorum) if policy is not None]
+    if lease == "policy" or (lease == "queue-argument" and not any(p.queue_argument for p in policies)):
+        raise NotApplicable(f"no queue of {name} has a time-out of its own by {lease}")
+    found = [policy for policy in policies if lease in {"patient", "queue-argument", ENDINGS[policy.action]}]
+    if not found:
+        raise NotApplicable(
+            f"{name} ends overdue deliveries by {ENDINGS[policies[0].action]}, not by {lease}"
+        )
+    kind = ENDINGS[found[0].action]
+    interval = found[0].interval_ms / 1000
+    if lease == "patient":
+        return Setup(timeout=FOR_EVER, dialect=name), LeaseTimes(FOR_EVER, interval, kind)
+    if lease == "queue-argument":
+        own = short or LeaseTimes(OWN, interval, kind)
+        return Setup(interval=short.interval if short else None, dialect=name), replace(own, kind=kind)
+    if short is not None:
+        return Setup(short.timeout, short.interval, name), replace(short, kind=kind)
+    return Setup(dialect=name), LeaseTimes(found[0].timeout_ms / 1000, interval, kind)
 
 
 def properties(raw: bytes) -> dict[str, Any]:
@@ -114,6 +162,7 @@ class InProcessSite:
         lease: the kind of time-out that it shall have.
         subscriber: is called with every event of the broker.
         refused: is called with the moment (epoch seconds) of each connection attempt that is turned away.
+        dialect_name: the dialect, if the run names one.
     """
 
     def __init__(
@@ -123,12 +172,13 @@ class InProcessSite:
         lease: Lease | None,
         subscriber: Callable[[Event], None],
         refused: Callable[[float], None],
+        dialect_name: str | None = None,
     ) -> None:
         self._name = name
-        self._broker = embedded_broker(clock, lease, record=False)
+        setup, self.lease = setting(lease, dialect_name)
+        self._broker = embedded_broker(clock, setup, record=False)
         self._broker.events.subscribe(subscriber)
         self.url = inproc.listen(name, self._broker)
-        self.lease = lease_times(lease) if lease else None
 
         def watch(attempt: inproc.Attempt) -> None:
             if not attempt.accepted:

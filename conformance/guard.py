@@ -42,6 +42,11 @@ class GuardedAdapter(Adapter):
             self.inner.emit = value
         super().__setattr__(name, value)
 
+    def preload(self, variables: Mapping[str, str]) -> Adapter:
+        """Answer this guard, of an adapter all of whose processes have these variables."""
+        self.inner = self.inner.preload(variables)
+        return self
+
     def hello(self) -> Mapping[str, Any]:
         """Answer what the adapter says of itself.
 

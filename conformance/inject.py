@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Protocol
+from uuid import uuid4
 
 import kombu
 import redis
@@ -26,8 +27,8 @@ class Injector(Protocol):
     def open(self, queue: str) -> None:
         """Connect and make sure the queue is there."""
 
-    def declare(self, queue: str, max_priority: int | None) -> None:
-        """Make sure that another queue is there, with priorities up to ``max_priority`` if that is given."""
+    def declare(self, queue: str, arguments: Mapping[str, Any]) -> None:
+        """Make sure that another queue is there, with these arguments where queues have such things."""
 
     def waiting(self) -> Mapping[str, Collection[str]]:
         """Answer the ids of the tasks that wait in each queue that was opened or declared here.
@@ -40,6 +41,9 @@ class Injector(Protocol):
 
     def store(self, record: Mapping[str, Any], reply_to: str) -> None:
         """Store a result record where callers look for it."""
+
+    def outlives(self, seconds: float, move: Callable[[float], None]) -> bool:
+        """Answer whether something that ends in half as many seconds is there after ``move(seconds)``."""
 
     def close(self, also: Iterable[str] = ()) -> None:
         """Remove the queues and disconnect; a broker that is gone is not an error.
@@ -66,13 +70,12 @@ class AmqpInjector:
 
     def open(self, queue: str) -> None:
         """Connect and declare the queue as the implementations do: durable, without arguments."""
-        self.declare(queue, None)
+        self.declare(queue, {})
 
-    def declare(self, queue: str, max_priority: int | None) -> None:
-        """Declare another queue, with ``x-max-priority`` if it has priorities."""
+    def declare(self, queue: str, arguments: Mapping[str, Any]) -> None:
+        """Declare another queue."""
         self._queues.add(queue)
-        arguments = {} if max_priority is None else {"x-max-priority": max_priority}
-        self._channel.queue_declare(queue, durable=True, auto_delete=False, arguments=arguments)
+        self._channel.queue_declare(queue, durable=True, auto_delete=False, arguments=dict(arguments))
 
     def waiting(self) -> Mapping[str, Collection[str]]:
         """Take everything out of every queue."""
@@ -94,6 +97,13 @@ class AmqpInjector:
             **properties,
         )
         self._channel.basic_publish(wire, exchange="", routing_key=queue)
+
+    def outlives(self, seconds: float, move: Callable[[float], None]) -> bool:
+        """Let a message expire in a queue of its own."""
+        name = self._channel.queue_declare("", exclusive=True).queue
+        self._channel.basic_publish(Message(b"", expiration=str(round(seconds * 500))), routing_key=name)
+        move(seconds)
+        return self._channel.basic_get(name, no_ack=True) is not None
 
     def store(self, record: Mapping[str, Any], reply_to: str) -> None:
         """Send the record to the queue ``reply_to``."""
@@ -134,7 +144,7 @@ class RedisInjector:
         self._queues.add(queue)
         self._client.delete(SWEEP_LOCK)
 
-    def declare(self, queue: str, max_priority: int | None) -> None:
+    def declare(self, queue: str, arguments: Mapping[str, Any]) -> None:
         """Remember the queue: lists need no declaration, and every queue has priorities."""
         self._queues.add(queue)
 
@@ -151,6 +161,13 @@ class RedisInjector:
         """Push to the end from which nobody consumes, as producers do."""
         priority = message.properties.get("priority") or 0
         self._client.lpush(redis_key(queue, priority), message.envelope or redis_envelope(message, queue))
+
+    def outlives(self, seconds: float, move: Callable[[float], None]) -> bool:
+        """Let a key expire."""
+        key = f"celeriac.{uuid4()}"
+        self._client.set(key, b"", px=round(seconds * 500))
+        move(seconds)
+        return bool(self._client.delete(key))
 
     def store(self, record: Mapping[str, Any], reply_to: str) -> None:
         """Write the record to the key of its task for a while, and publish it on the channel of that name."""

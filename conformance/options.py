@@ -13,6 +13,7 @@ import pytest
 
 from celeriac.conformance.applicability import LINKS
 from celeriac.conformance.claim import Claim
+from celeriac.conformance.embedded import DIALECTS
 from celeriac.conformance.nearest import did_you_mean
 from celeriac.spec import Spec
 
@@ -34,10 +35,11 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         "--broker-from",
         {
             "metavar": "SOURCE",
-            "help": "container, process or a URL; default: container where an engine answers",
+            "help": "container, process or a URL; default: container where an engine answers; "
+            "for the embedded broker its dialect",
         },
     ),
-    ("--time", {"metavar": "CLOCK", "default": "auto", "help": "auto (default), virtual or wall"}),
+    ("--time", {"metavar": "CLOCK", "default": "auto", "help": "auto (default), virtual, travel or wall"}),
     (
         "--report-dir",
         {"metavar": "DIR", "default": ".celeriac", "help": "where the report goes (default: .celeriac)"},
@@ -72,8 +74,8 @@ class RunOptions:
 
     Attributes:
         flavours: the brokers to play on, in order.
-        source: container, process, a URL, or None for the provider's default.
-        time: auto, virtual or wall.
+        source: container, process, a URL, a dialect of the embedded broker, or None for the provider's default.
+        time: auto, virtual, travel or wall.
         report_dir: where the report goes.
         requirements: the requirements to check, None for all.
         explore: random seeds and more examples.
@@ -126,11 +128,9 @@ def read_options(config: pytest.Config, spec: Spec, claim: Claim) -> RunOptions:
     def get(name: str) -> Any:
         return config.getoption(_dest(name))
 
-    source = _source(get("--broker-from"))
+    source = _source(get("--broker-from"), get("--broker"))
     flavours = _flavours(get("--broker"), source)
     time = _known("--time", get("--time"), TIMES)
-    if time == "travel":
-        raise pytest.UsageError("--time=travel is not available yet; use auto, virtual or wall")
     all_brokers = get("--broker") == "all"
     if all_brokers:
         flavours = (
@@ -155,8 +155,9 @@ def clock_for(flavour: str, time: str, claim: Claim) -> str:
     """Answer the kind of clock for a flavour of broker."""
     if time != "auto":
         return time
-    obeys = "virtual" in claim.clocks and "in-process" in claim.links
-    return "virtual" if flavour == "embedded" and obeys else "wall"
+    if flavour == "embedded" and "virtual" in claim.clocks and "in-process" in claim.links:
+        return "virtual"
+    return "travel" if "travel" in claim.clocks else "wall"
 
 
 def _playable(clock: str, time: str, flavour: str, claim: Claim) -> None:
@@ -179,9 +180,11 @@ def _link(flavour: str, clock: str) -> str:
     return "in-process" if clock == "virtual" else LINKS[flavour]
 
 
-def _source(given: str | None) -> str | None:
+def _source(given: str | None, broker: str | None) -> str | None:
     if given is None or _is_url(given):
         return given
+    if broker in {None, "embedded"} and given not in SOURCES:
+        return _known("--broker-from", given, DIALECTS, "(dialects of the embedded broker)")
     return _known("--broker-from", given, SOURCES, "or a URL such as amqp://host:5672")
 
 
@@ -202,8 +205,8 @@ def _folder(given: str) -> str:
 def _flavours(given: str | None, source: str | None) -> tuple[str, ...]:
     named = None if given is None else _known("--broker", given, (*FLAVOURS, "all"))
     if source is None or not _is_url(source):
-        if source and named in {None, "embedded"}:
-            text = f"--broker-from={source}: the embedded broker is always in-process; name another, --broker=rabbitmq"
+        if source in SOURCES and named in {None, "embedded"}:
+            text = f"--broker-from={source}: the embedded broker is our own; name another, --broker=rabbitmq"
             raise pytest.UsageError(text)
         return FLAVOURS if named == "all" else (named or "embedded",)
     scheme = _known("--broker-from scheme", urlsplit(source).scheme, SCHEMES)

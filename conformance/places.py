@@ -33,15 +33,17 @@ def new_name(suffix: str) -> str:
     return f"celeriac.{uuid4().hex[:12]}.{suffix}"
 
 
-def declare(world: World, queue: str, max_priority: int | None = None) -> str:
+def declare(world: World, queue: str, max_priority: int | None = None, **arguments: Any) -> str:
     """Make sure that there is another queue, until the scenario ends; answer its name.
 
     Args:
         world: where.
         queue: its name.
         max_priority: the highest priority that it tells apart, where queues have such a thing.
+        arguments: further arguments of AMQP.
     """
-    world.stage.declare(queue, max_priority)
+    priorities = {} if max_priority is None else {"x-max-priority": max_priority}
+    world.stage.declare(queue, {**priorities, **arguments})
     return queue
 
 

@@ -168,6 +168,11 @@ class ProcessAdapter(Adapter):
             raise HarnessError(f"'hello' must answer ok with an object, not {value!r}")
         return value
 
+    def preload(self, variables: Mapping[str, str]) -> Adapter:
+        """Answer this adapter, which from now on starts its processes with these variables, too."""
+        self.env.update(variables)
+        return self
+
     def begin(self, scenario: Scenario) -> Answer:
         """Start a scenario, in a new process when the last one failed or the scenario wants a fresh one."""
         if scenario.clock is not None:

@@ -41,6 +41,7 @@ class Setting:
         source: where the broker came from.
         broker: the broker's version.
         clock: kind of clock.
+        withdrawn: why the clock could not be moved although the adapter claims that it can, else None.
     """
 
     suite: str
@@ -52,6 +53,7 @@ class Setting:
     source: str
     broker: str
     clock: str
+    withdrawn: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,7 @@ def document(setting: Setting, results: Mapping[str, RequirementResult], pace: P
         "implementation": {"name": setting.implementation, "version": setting.version},
         "broker": {"flavour": setting.flavour, "from": setting.source, "version": setting.broker},
         "clock": setting.clock,
+        "clock_withdrawn": setting.withdrawn,
         "duration_s": round(pace.duration_s, 3),
         "simulated_s": None if pace.simulated_s is None else round(pace.simulated_s, 3),
         "counts": counts(results.values()),
@@ -150,10 +153,12 @@ def summary(setting: Setting, results: Mapping[str, RequirementResult], duration
         f"Adapter `{setting.adapter}`, broker {broker}, {setting.clock} clock, "
         f"suite {setting.suite}, spec {setting.spec}, {duration_s:.1f} s."
     )
+    withdrawn = [] if setting.withdrawn is None else ["", f"No time travel: {setting.withdrawn}."]
     lines = [
         f"# {setting.implementation} {setting.version}: conformance to the Calling API",
         "",
         where,
+        *withdrawn,
         "",
         "| verdict | requirements |",
         "|---|---:|",

@@ -128,6 +128,7 @@ class Run:
             self.settings[check.flavour].clock,
             self.options.managed,
             self._missing.get(check.flavour, {}),
+            getattr(self._stages.get(check.flavour), "horizon", float("inf")),
         )
         requirements = [self.spec.requirements[name] for name in check.requirements]
         reason = obstacle(check.needs, requirements, self.claim, scene)
@@ -246,7 +247,8 @@ class Run:
             flavour=flavour,
             source=broker.source if broker else self.options.shown_source or "unknown",
             broker=broker.version if broker else "unknown",
-            clock=clock_for(flavour, self.options.time, self.claim),
+            clock=stage.kind if stage else clock_for(flavour, self.options.time, self.claim),
+            withdrawn=stage.withdrawn if stage else None,
         )
 
 

@@ -8,9 +8,10 @@ standard error, so that nothing the implementation prints can corrupt a message.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, BinaryIO
 
@@ -19,7 +20,7 @@ from celeriac.conformance.adapter import Adapter, Answer, Broken, Event, Ok, Uns
 from celeriac.conformance.envelopes import ProtocolError
 from celeriac.conformance.verdicts import HarnessError
 
-__all__ = ["Channel", "private_stdin", "private_stdout", "serve"]
+__all__ = ["Channel", "main", "private_stdin", "private_stdout", "serve"]
 
 
 def private_stdin() -> BinaryIO:
@@ -111,3 +112,14 @@ def _reply(channel: Channel, request_id: Any, answer: Answer) -> None:
         channel.send(envelopes.answer_to_json(request_id, answer))
     except ProtocolError as error:
         channel.send(envelopes.answer_to_json(request_id, Broken(f"the answer cannot be sent: {error}")))
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve the adapter that the first argument names: ``package.module:Class`` or ``path/to/file.py:Class``."""
+    from celeriac.conformance.claim import import_class
+
+    serve(import_class(arguments[0])())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -23,6 +23,7 @@ from celeriac.conformance.progress import waiting
 from celeriac.conformance.providers import BrokerInfo, Lease, LeaseTimes
 from celeriac.conformance.strategies import examples
 from celeriac.conformance.tap import BlackHole, Fault
+from celeriac.conformance.verdicts import NotApplicable
 
 if TYPE_CHECKING:
     from celeriac.conformance.calls import LeaseNeed
@@ -55,11 +56,13 @@ class Stage(ABC):
     """A place for scenarios, one after the other.
 
     Attributes:
-        kind: of clock: virtual or wall.
+        kind: of clock: virtual, travel or wall.
         tick: seconds that are long against the noise of the clock, and cheap to wait for.
         lateness: seconds by which something punctual may be seen late.
         jitter: the same for the shortest of several gaps.
         patience: seconds after which something that has not happened never will.
+        answer: seconds that an implementation may wait for something within one request.
+        horizon: seconds that can pass in one check at the most.
         repeats: how often a gap is measured at the most.
         budget: examples of one property.
         samples: cases of one table.
@@ -71,6 +74,8 @@ class Stage(ABC):
         history: what has happened in the present scenario.
         scenario: the present one.
         simulated_s: seconds by which the clocks of all scenarios so far were moved, None when time is real.
+        withdrawn: why the clock cannot be moved here, although the adapter claims that it can; None when it is moved,
+            or nobody expected it.
         worker_url: what its workers connect to.
         reply_queue: where the harness's own messages want their results.
     """
@@ -80,12 +85,15 @@ class Stage(ABC):
     lateness: float
     jitter: float
     patience: float
+    answer: float
+    horizon: float
     repeats: int
     budget: int
     samples: int
     longest: float
 
     simulated_s: float | None = None
+    withdrawn: str | None = None
     broker: BrokerInfo
     scenario: Scenario
     worker_url: str
@@ -111,6 +119,10 @@ class Stage(ABC):
     def now(self) -> float:
         """Answer epoch seconds."""
         return self.clock.now().timestamp()
+
+    def lateness_after(self, seconds: float) -> float:
+        """Answer the seconds by which something punctual may be seen late that comes so long after what preceded."""
+        return self.lateness
 
     def prepare(self, leases: Iterable[Lease]) -> None:  # noqa: B027 - a stage may have nothing to prepare
         """Learn which kinds of broker time-outs scenarios will ask for."""
@@ -151,9 +163,17 @@ class Stage(ABC):
         """Send a message of the harness's own."""
         self._injector.send(message, queue)
 
-    def declare(self, queue: str, max_priority: int | None) -> None:
+    def declare(self, queue: str, arguments: Mapping[str, Any]) -> None:
         """Make sure that a queue is there before anybody sends to it."""
-        self._injector.declare(queue, max_priority)
+        self._injector.declare(queue, arguments)
+
+    def set_policy(self, pattern: str, definition: Mapping[str, Any]) -> None:
+        """Set a policy of RabbitMQ for the queues whose names match.
+
+        Raises:
+            NotApplicable: this broker has no policies.
+        """
+        raise NotApplicable(f"no policy can be set on {self.broker.flavour} {self.broker.version}")
 
     def waiting(self) -> Mapping[str, Collection[str]]:
         """Answer the ids of the tasks that wait in each queue of the harness's own; over AMQP they are taken out."""

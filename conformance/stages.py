@@ -6,9 +6,11 @@ import traceback
 from collections.abc import Callable, Iterable
 
 from celeriac.conformance.adapter import Adapter
-from celeriac.conformance.providers import Lease, Unavailable, find
+from celeriac.conformance.providers import Lease, Provider, Unavailable, find
 from celeriac.conformance.stage import Stage
-from celeriac.conformance.verdicts import HarnessError
+from celeriac.conformance.travel import VARIABLE, ControlFile, library
+from celeriac.conformance.travel_stage import TravelStage
+from celeriac.conformance.verdicts import HarnessError, WithdrawnError
 from celeriac.conformance.virtual_stage import VirtualStage
 from celeriac.conformance.wall_stage import WallStage
 
@@ -18,17 +20,41 @@ __all__ = ["Stages", "open_stage"]
 def open_stage(factory: Callable[[], Adapter], flavour: str, source: str | None, clock: str) -> Stage:
     """Open a stage: the embedded broker in process under a virtual clock, else a provider's.
 
+    Where the clock cannot be moved after all, it is the machine's, and the stage says why.
+
     Raises:
         Unavailable: the broker cannot be had here.
         HarnessError: the adapter cannot be started.
     """
     if clock == "virtual":
-        return VirtualStage(factory)
+        return VirtualStage(factory, source)
+    try:
+        withdrawn = None
+        if clock == "travel":
+            return _travel(factory, find(flavour, source))
+    except WithdrawnError as error:
+        withdrawn = str(error)
     provider = find(flavour, source)
     try:
-        return WallStage(factory, provider)
+        stage = WallStage(factory, provider)
     except BaseException:
         provider.close()
+        raise
+    stage.withdrawn = withdrawn
+    return stage
+
+
+def _travel(factory: Callable[[], Adapter], provider: Provider) -> Stage:
+    if library() is None:
+        raise WithdrawnError(
+            f"libfaketime is not installed (Debian: apt-get install libfaketime) or in {VARIABLE}"
+        )
+    control = ControlFile()
+    try:
+        return TravelStage(factory, provider, control)
+    except BaseException:
+        provider.close()
+        control.close()
         raise
 
 

@@ -53,6 +53,7 @@ def broker_line(setting: Setting, tick: float | None) -> list[str]:
         f"  judging  {setting.implementation} {setting.version}",
         f"  broker   {setting.flavour}{version} ({setting.source})",
         f"  clock    {setting.clock}{calibration}",
+        *([] if setting.withdrawn is None else field("no travel", setting.withdrawn)),
     ]
 
 

@@ -7,7 +7,15 @@ from typing import Literal
 
 from celeriac.conformance.history import Record
 
-__all__ = ["VERDICTS", "HarnessError", "Inconclusive", "Judgement", "NotApplicable", "Violation"]
+__all__ = [
+    "VERDICTS",
+    "HarnessError",
+    "Inconclusive",
+    "Judgement",
+    "NotApplicable",
+    "Violation",
+    "WithdrawnError",
+]
 
 #: Every verdict of the report.
 VERDICTS = (
@@ -62,3 +70,7 @@ class Inconclusive(Exception):  # noqa: N818 - a verdict, not an error
 
 class NotApplicable(Exception):  # noqa: N818 - a verdict, not an error
     """The requirement does not apply to this claim, broker or clock."""
+
+
+class WithdrawnError(Exception):
+    """Somebody's clock cannot be moved; the text says whose, and how that was seen."""

@@ -6,6 +6,7 @@ The broker's own event record is the history, its time-outs are the real brokers
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -32,14 +33,19 @@ class VirtualStage(Stage):
     lateness = 0.0
     jitter = 1e-5  # of epoch seconds as floats
     patience = 2 * 86_400.0
+    answer = patience
+    horizon = 1e8
     repeats = 1
     budget = 50
     samples = 10_000
     longest = 1e6
     broker = embedded.IN_PROCESS
 
-    def __init__(self, adapter_factory: Callable[[], Adapter]) -> None:
+    def __init__(self, adapter_factory: Callable[[], Adapter], dialect: str | None = None) -> None:
         super().__init__(adapter_factory)
+        self._dialect = dialect
+        if dialect is not None:
+            self.broker = replace(self.broker, version=dialect)
         self._clock = embedded.VirtualClock()
 
     @property
@@ -61,7 +67,7 @@ class VirtualStage(Stage):
         self._clock = embedded.VirtualClock()
         self.history = History()
         recorder = Recorder(self.history)
-        self._site = embedded.InProcessSite(name, self.clock, lease, recorder, self._refused)
+        self._site = embedded.InProcessSite(name, self.clock, lease, recorder, self._refused, self._dialect)
         self._gate = SiteGate(self._site)
         self._injector = _LateInjector(self._site, name, recorder)
         self.lease = self._site.lease

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["WallStage"]
 
+_MACHINE = embedded.WallClock()
+
 
 class WallStage(Stage):
     """Real processes, a real broker behind a wire tap, the machine's own time."""
@@ -33,6 +35,8 @@ class WallStage(Stage):
     lateness = 1.0
     jitter = 0.12
     patience = 20.0
+    answer = patience
+    horizon = 60.0
     repeats = 3
     budget = 5
     samples = 6
@@ -40,7 +44,6 @@ class WallStage(Stage):
 
     def __init__(self, adapter_factory: Callable[[], Adapter], provider: Provider) -> None:
         super().__init__(adapter_factory)
-        self._clock = embedded.WallClock()
         self.broker = provider.info()
         self._provider = provider
         self._log = self.history = History(slack=0.005)
@@ -52,7 +55,7 @@ class WallStage(Stage):
     @property
     def clock(self) -> embedded.WallClock:
         """Answer the machine's clock."""
-        return self._clock
+        return _MACHINE
 
     def prepare(self, leases: Iterable[Lease]) -> None:
         """Start brokers with such time-outs ahead, where that takes long."""
@@ -69,7 +72,7 @@ class WallStage(Stage):
     ) -> Answer:
         """Begin a scenario on a queue of its own; a fresh one also gets a tap, hence a URL, of its own."""
         name = f"celeriac-{self._run}-{next(self._numbers)}"
-        node = self._provider.node(lease)
+        node = self._node = self._provider.node(lease)
         self.lease = node.lease
         self._gate = self._tap = self._tap_before(node, fresh)
         self.history = self._log.since(self._log.end)
@@ -99,6 +102,10 @@ class WallStage(Stage):
         else:
             self._tap.disarm()
 
+    def set_policy(self, pattern: str, definition: Mapping[str, Any]) -> None:
+        """Set a policy for the queues whose names match; it stays, and the names should be nobody else's."""
+        self._provider.set_policy(self._node, f"celeriac-{pattern}", pattern, definition)
+
     def after(self, seconds: float, action: Callable[[], None]) -> None:
         """Let something happen in ``seconds`` on a thread of its own."""
         timer = threading.Timer(seconds, action)
@@ -116,19 +123,22 @@ class WallStage(Stage):
     def _tap_before(self, node: Node, fresh: bool) -> Tap:
         if not fresh and node.port in self._taps:
             return self._taps[node.port]
-        tap = Tap(node.host, node.port, node.link, self._log, ledger=self._ledgers[node.port])
+        tap = self._make_tap(node, self._ledgers[node.port])
         tap.start()
         if not fresh:
             self._taps[node.port] = tap
         return tap
+
+    def _make_tap(self, node: Node, ledger: Ledger) -> Tap:
+        return Tap(node.host, node.port, node.link, self._log, ledger=ledger)
 
     def _backend(self, node: Node) -> str:
         return "rpc://" if node.link == "amqp" else self.worker_url
 
 
 def _with_visibility(settings: Mapping[str, Any], node: Node) -> dict[str, Any]:
-    """Answer the settings with the visibility timeout of a lease that the client must be told of."""
-    if node.lease is None or node.link != "redis":
+    """Answer the settings with the visibility timeout that clients of this node have to be told."""
+    if node.visibility is None:
         return dict(settings)
-    options = {"visibility_timeout": node.lease.timeout, **settings.get("broker_transport_options", {})}
+    options = {"visibility_timeout": node.visibility, **settings.get("broker_transport_options", {})}
     return {**settings, "broker_transport_options": options}

@@ -82,6 +82,10 @@ class World(Calling):
         """Answer the seconds by which a punctual party may be seen late (0 on a virtual clock)."""
         return self.stage.lateness
 
+    def lateness_after(self, seconds: float) -> float:
+        """Answer the same for what comes ``seconds`` after the event before it."""
+        return self.stage.lateness_after(seconds)
+
     @property
     def lease(self) -> LeaseTimes:
         """Answer the lease that ``begin(lease=...)`` asked for."""
@@ -243,7 +247,7 @@ class World(Calling):
         on_message: OnMessage = False,
     ) -> Ok | Raised:
         """Wait for the result as the implementation's caller would; ``timeout`` in seconds."""
-        patience = self.stage.patience if timeout is None else timeout
+        patience = self.stage.answer if timeout is None else timeout
         return self._accept(
             self.stage.request(
                 "get_result", called.id, timeout=patience, propagate=propagate, on_message=on_message

@@ -24,6 +24,7 @@ from celeriac.conformance.providers.base import (
     Link,
     Node,
     Provider,
+    Setup,
     Unavailable,
 )
 
@@ -37,6 +38,7 @@ __all__ = [
     "Link",
     "Node",
     "Provider",
+    "Setup",
     "Unavailable",
     "default_source",
     "find",
@@ -52,7 +54,8 @@ def find(flavour: str, source: str | None = None) -> Provider:
 
     Args:
         flavour: one of ``FLAVOURS``.
-        source: one of ``SOURCES``, a URL, or None for ``default_source(flavour)``; embedded has no source.
+        source: one of ``SOURCES``, a URL, or None for ``default_source(flavour)``; for the embedded broker the name
+            of a dialect, or None.
 
     Raises:
         ValueError: there is no such flavour or source.
@@ -62,7 +65,7 @@ def find(flavour: str, source: str | None = None) -> Provider:
     if flavour == "embedded":
         if source is not None and "://" in source:
             raise ValueError("the embedded broker has no URL; say --broker=rabbitmq, redis or valkey as well")
-        return _embedded()
+        return _embedded(source)
     source = source or default_source(flavour)
     if "://" in source:
         return _url(flavour, source)
@@ -81,10 +84,10 @@ def default_source(flavour: str) -> str:
         return "process"
 
 
-def _embedded() -> Provider:
+def _embedded(dialect: str | None) -> Provider:
     from celeriac.conformance.providers.embedded import EmbeddedProvider
 
-    return EmbeddedProvider()
+    return EmbeddedProvider(dialect)
 
 
 def _url(flavour: str, url: str) -> Provider:
@@ -94,9 +97,9 @@ def _url(flavour: str, url: str) -> Provider:
 
 
 def _container(flavour: str) -> Provider:
-    from celeriac.conformance.providers.container import ContainerProvider
+    from celeriac.conformance.providers.container import RabbitContainer, RedisContainer
 
-    return ContainerProvider(flavour)
+    return RabbitContainer() if flavour == "rabbitmq" else RedisContainer(flavour)
 
 
 def _process(flavour: str) -> Provider:

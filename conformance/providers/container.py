@@ -5,27 +5,28 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from celeriac.conformance import leftovers
 from celeriac.conformance.providers import engine
-from celeriac.conformance.providers.base import (
-    VISIBILITY,
-    Lease,
-    LeaseTimes,
-    Link,
-    Node,
-    Provider,
-    Unavailable,
+from celeriac.conformance.providers.base import Lease, LeaseTimes, Link, Node, Provider, Setup, Unavailable
+from celeriac.conformance.providers.rabbitmq import (
+    LEASES,
+    advanced_config,
+    config,
+    policy_arguments,
+    setting,
 )
-from celeriac.conformance.providers.rabbitmq import CHANNEL_CLOSE, advanced_config, config
 from celeriac.conformance.providers.readiness import announced_version, await_ready
-from celeriac.conformance.providers.redis import arguments
+from celeriac.conformance.providers.redis import RedisLeases, arguments
 
-__all__ = ["ContainerProvider"]
+__all__ = ["RabbitContainer", "RedisContainer"]
 
 PORTS: dict[Link, int] = {"amqp": 5672, "redis": 6379}
+
+#: Where a container sees the control file.
+CLOCK_FOLDER = "/celeriac-clock"
 
 #: Official images become the user rabbitmq in their entry point, Debian's command does so by itself.
 RABBIT_COMMAND = """
@@ -37,35 +38,25 @@ exec rabbitmq-server
 """
 
 
-class ContainerProvider(Provider):
-    """Containers through testcontainers, their ports published on loopback only."""
+class _Containers:
+    """Containers through testcontainers, their ports published on loopback only; for both protocols."""
 
-    def __init__(self, flavour: str) -> None:
-        super().__init__(flavour, "container")
-        self.leases = ("channel-close",) if self.link == "amqp" else ("redeliver",)
-        self._containers: list[Any] = []
+    flavour: str
+    link: Link
 
-    def start(self, lease: Lease | None) -> Node:
-        """Start a container; on Redis one serves every lease."""
-        if self.link == "amqp":
-            times = CHANNEL_CLOSE if lease else None
-            return Node.local("amqp", self._run(times), times)
-        port = next(iter(self._nodes.values())).port if self._nodes else self._run(None)
-        return Node.local("redis", port, VISIBILITY if lease else None)
+    def __init__(self) -> None:
+        self._started: list[Any] = []
 
-    def _run(self, times: LeaseTimes | None) -> int:
-        image = engine.image(self.flavour) or engine.pulled(self.flavour)
-        container = self._container(image, times)
-        self._containers.append(container)
-        with _reported_failures(f"the container from {image} could not be started"):
+    def _run(self, container: Any) -> Node:
+        self._started.append(container)
+        with _reported_failures(f"the container from {container.image} could not be started"):
             container.start()
-            port = _published(container, PORTS[self.link])
-        await_ready(
-            Node.local(self.link, port), lambda seconds: _pause(container, seconds), lambda: _log(container)
-        )
-        return port
+            node = Node.local(self.link, _published(container, PORTS[self.link]))
+        await_ready(node, lambda seconds: _pause(container, seconds), lambda: _log(container))
+        return node
 
-    def _container(self, image: str, times: LeaseTimes | None) -> Any:
+    def _container(self) -> Any:
+        image = engine.image(self.flavour) or engine.pulled(self.flavour)
         _without_absent_ryuk()
         from testcontainers.core.container import DockerContainer
 
@@ -73,19 +64,12 @@ class ContainerProvider(Provider):
         container = DockerContainer(image, name=leftovers.enter_container(), labels=label)
         loopback: Any = ("127.0.0.1", None)  # docker's own notation, which testcontainers passes on
         container.ports = {f"{PORTS[self.link]}/tcp": loopback}
-        if self.link == "redis":
-            options = [*arguments(PORTS["redis"], "0.0.0.0"), "--protected-mode", "no"]  # noqa: S104 - inside
-            return container.with_command([f"{self.flavour}-server", *options])
-        container.with_env("CELERIAC_CONFIG", config(times, str(PORTS["amqp"])))
-        container.with_env("CELERIAC_ADVANCED_CONFIG", advanced_config(times))
-        container.with_env("RABBITMQ_NODENAME", "celeriac@localhost")
-        container.with_env("RABBITMQ_LOGS", "-")
-        return container.with_command(["sh", "-c", RABBIT_COMMAND])
+        return container
 
     def stop(self) -> None:
         """Remove the containers."""
-        while self._containers:
-            container = self._containers.pop()
+        while self._started:
+            container = self._started.pop()
             name = container._name  # noqa: SLF001 - what enter_container has answered
             container.stop()
             engine.remove(name)  # one whose start was interrupted does not know that it is there
@@ -94,6 +78,60 @@ class ContainerProvider(Provider):
     def version(self, node: Node) -> str:
         """Answer the version that the server announces."""
         return announced_version(node)
+
+
+class RabbitContainer(_Containers, Provider):
+    """RabbitMQ, with a clock that can be moved where the image has the library for it."""
+
+    leases = LEASES
+    slow = True
+
+    def __init__(self) -> None:
+        Provider.__init__(self, "rabbitmq", "container")
+        _Containers.__init__(self)
+        self._by_port: dict[int, Any] = {}
+
+    def setting(self, lease: Lease) -> tuple[Setup, LeaseTimes]:
+        """Answer how a node is set to have a lease, and when a delivery then comes back."""
+        return setting(lease, self.info().version, self.control is not None)
+
+    def start(self, setup: Setup) -> Node:
+        """Start a container."""
+        container = self._container()
+        container.with_env("CELERIAC_CONFIG", config(setup, str(PORTS["amqp"])))
+        container.with_env("CELERIAC_ADVANCED_CONFIG", advanced_config(setup))
+        container.with_env("RABBITMQ_NODENAME", "celeriac@localhost")
+        container.with_env("RABBITMQ_LOGS", "-")
+        if self.control is not None:
+            container.with_volume_mapping(str(self.control.folder), CLOCK_FOLDER, "ro")
+            container.env.update(self.control.variables(CLOCK_FOLDER))
+        node = self._run(container.with_command(["sh", "-c", RABBIT_COMMAND]))
+        self._by_port[node.port] = container
+        return node
+
+    def set_policy(self, node: Node, name: str, pattern: str, definition: Mapping[str, Any]) -> None:
+        """Set a policy for the queues whose names match.
+
+        Raises:
+            Unavailable: the node does not take it.
+        """
+        told = ["rabbitmqctl", "-n", "celeriac@localhost", *policy_arguments(name, pattern, definition)]
+        code, said = self._by_port[node.port].exec(told)
+        if code:
+            raise Unavailable(f"the policy {name!r} is refused: {said.decode('utf-8', 'replace').strip()}")
+
+
+class RedisContainer(_Containers, RedisLeases):
+    """Redis or Valkey."""
+
+    def __init__(self, flavour: str) -> None:
+        RedisLeases.__init__(self, flavour, "container")
+        _Containers.__init__(self)
+
+    def start(self, setup: Setup) -> Node:
+        """Start a container."""
+        options = [*arguments(PORTS["redis"], "0.0.0.0"), "--protected-mode", "no"]  # noqa: S104 - inside
+        return self._run(self._container().with_command([f"{self.flavour}-server", *options]))
 
 
 def _without_absent_ryuk() -> None:

@@ -2,36 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from celeriac.conformance.embedded import (
+    DEFAULT_DIALECT,
+    LEASE_DIALECTS,
+    BrokerThread,
+    MovableClock,
+    embedded_broker,
+    setting,
+)
+from celeriac.conformance.providers.base import Lease, LeaseTimes, Node, Provider, Setup
 
-from celeriac.conformance.embedded import DEFAULT_DIALECT, BrokerThread, WallClock, embedded_broker
-from celeriac.conformance.providers.base import Lease, LeaseTimes, Node, Provider
+__all__ = ["SHORT", "EmbeddedProvider"]
 
-__all__ = ["SHORT_LEASES", "EmbeddedProvider"]
-
-#: Leases at the times that real time allows; the dialects' own take half an hour and more.
-SHORT_LEASES: Mapping[Lease, LeaseTimes] = {
-    "channel-close": LeaseTimes(timeout=1.0, interval=0.25, kind="channel-close"),
-    "redeliver": LeaseTimes(timeout=1.0, interval=0.25, kind="redeliver"),
-}
+#: Times that real time allows; the dialects' own are half an hour and more.
+SHORT = LeaseTimes(timeout=1.0, interval=0.25, kind="channel-close")
 
 
 class EmbeddedProvider(Provider):
-    """One broker per lease, on ports that the kernel chooses, on wall time."""
+    """One broker per setup, on ports that the kernel chooses.
 
-    leases = tuple(SHORT_LEASES)
+    Args:
+        dialect: which dialect it speaks; None for the one that has the lease that is asked for.
+    """
 
-    def __init__(self) -> None:
+    leases = tuple(LEASE_DIALECTS)
+
+    def __init__(self, dialect: str | None = None) -> None:
         super().__init__("embedded", "thread")
+        self._dialect = dialect
         self._threads: list[BrokerThread] = []
 
-    def start(self, lease: Lease | None) -> Node:
+    def setting(self, lease: Lease) -> tuple[Setup, LeaseTimes]:
+        """Answer how a broker is set to have a lease, and when a delivery then comes back."""
+        setup, times = setting(lease, self._dialect, None if self.control else SHORT)
+        assert times is not None, "a lease was asked for"
+        return setup, times
+
+    def node(self, lease: Lease | None = None) -> Node:
+        """Answer a broker with this kind of lease; see ``Provider.node``."""
+        return super().node(lease) if lease else self._server(Setup(dialect=self._dialect or DEFAULT_DIALECT))
+
+    def start(self, setup: Setup) -> Node:
         """Start a broker; it listens when this returns."""
-        times = SHORT_LEASES[lease] if lease else None
-        thread = BrokerThread(embedded_broker(WallClock(), lease, times, record=False))
+        thread = BrokerThread(embedded_broker(MovableClock(), setup, record=False))
         thread.start()
         self._threads.append(thread)
-        return Node.local("amqp", thread.port, times)
+        return Node.local("amqp", thread.port)
+
+    def moved(self, seconds: float, unblock: bool = True) -> None:
+        """Move the clocks of the brokers, which are this process' own; what comes due on the way happens in order."""
+        for thread in self._threads:
+            thread.advance(seconds)
 
     def stop(self) -> None:
         """End the brokers."""
@@ -40,4 +61,4 @@ class EmbeddedProvider(Provider):
 
     def version(self, node: Node) -> str:
         """Answer the dialect that the default broker speaks."""
-        return DEFAULT_DIALECT
+        return self._dialect or DEFAULT_DIALECT

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 import amqp
 import redis
 
 from celeriac.conformance.providers.base import (
-    VISIBILITY,
     Lease,
     LeaseTimes,
     Link,
     Node,
     Provider,
+    Setup,
     Unavailable,
 )
 from celeriac.conformance.providers.readiness import announced_version
+from celeriac.conformance.providers.redis import SHORT as VISIBILITY
+from celeriac.conformance.verdicts import WithdrawnError
+
+if TYPE_CHECKING:
+    from celeriac.conformance.travel import ControlFile
 
 __all__ = ["UrlProvider"]
 
@@ -66,9 +72,26 @@ class UrlProvider(Provider):
             )
         return super().node(lease)
 
-    def start(self, lease: Lease | None) -> Node:
+    def follow(self, control: ControlFile) -> None:
+        """Refuse: nothing can be preloaded into what others have started.
+
+        Raises:
+            WithdrawnError: always.
+        """
+        raise WithdrawnError(f"the clock of the broker at {self._address} is somebody else's")
+
+    def setting(self, lease: Lease) -> tuple[Setup, LeaseTimes]:
+        """Answer what the URL tells, or what clients are told."""
+        assert self._lease is not None, "leases is empty otherwise"
+        return Setup(), self._lease
+
+    def visibility(self, lease: Lease) -> float | None:
+        """Answer what clients of Redis are told."""
+        return VISIBILITY.timeout if self.link == "redis" else None
+
+    def start(self, setup: Setup) -> Node:
         """Ask the broker whether it is there."""
-        node = _node(self.link, self._parts, self._lease if lease else None)
+        node = _node(self.link, self._parts)
         try:
             announced_version(node)
         except (OSError, amqp.AMQPError, redis.RedisError) as exc:
@@ -96,7 +119,7 @@ def _lease(link: Link, timeout: str | None, interval: str | None) -> LeaseTimes 
     return LeaseTimes(int(timeout) / 1000, int(interval or 60_000) / 1000, "channel-close")
 
 
-def _node(link: Link, parts: SplitResult, lease: LeaseTimes | None) -> Node:
+def _node(link: Link, parts: SplitResult) -> Node:
     def text(part: str | None) -> str | None:
         return None if part is None else unquote(part)
 
@@ -107,5 +130,4 @@ def _node(link: Link, parts: SplitResult, lease: LeaseTimes | None) -> Node:
         url=parts.geturl(),
         username=text(parts.username) or ("guest" if link == "amqp" else None),
         password=text(parts.password) or ("guest" if link == "amqp" else None),
-        lease=lease,
     )

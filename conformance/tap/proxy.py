@@ -166,6 +166,11 @@ class Tap:
         """Send a heartbeat both ways over every open AMQP connection: whoever waits for its socket wakes up."""
         _loop.run(self._nudge())
 
+    @property
+    def is_open(self) -> bool:
+        """Answer whether it listens."""
+        return self._server is not None
+
     def connections(self) -> set[int]:
         """Answer the numbers of the open connections."""
         return {relay.connection for relay in tuple(self._relays)}
