@@ -9,10 +9,24 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = [ROOT / ".ci" / "run", *sorted((ROOT / "scripts").iterdir())]
-ENGINE_WITH_IMAGE = "exit 0"
+SCRIPTS = [ROOT / ".ci" / "run", *sorted(path for path in (ROOT / "scripts").iterdir() if path.is_file())]
+ENGINE = "exit 0"
 ENGINE_WITHOUT_IMAGE = '[ "$1" = version ]'
 NO_ENGINE = "exit 1"
+
+#: An engine that keeps the label and the content of the one image that it is given.
+ENGINE_WITH_STORE = """\
+case $1 in
+  import) cat >"$HOME/content"; printf '%s\\n' "$@" | sed -n 's/.*recipe=//p' >"$HOME/label" ;;
+  image) cat "$HOME/label" 2>/dev/null ;;
+esac
+"""
+
+#: What installs a root file system with one file, and notes what it was asked for.
+DEBOOTSTRAP = """\
+echo "$@" >>"$HOME/asked"
+for word in "$@"; do case $word in */root) mkdir -p "$word/etc"; echo made >"$word/etc/motd" ;; esac; done
+"""
 
 #: What apt prints of two sources; the first is a mirror of something else.
 APT = """\
@@ -27,6 +41,18 @@ case $2 in
   *) exit 100 ;;
 esac
 """
+
+#: An engine that has the oldest of the images, and knows what is in it.
+ENGINE_WITH_BULLSEYE = """\
+case "$*" in
+  version | image*celeriac-bullseye) echo 000000000000 ;;
+  run*celeriac-bullseye*rabbitmq-server*) echo "rabbitmq-server 3.8.9-3, redis-server 5:6.0.16-1, " ;;
+  *) exit 1 ;;
+esac
+"""
+
+MIRROR = "http://127.0.0.1:1/debian"
+SERVERS = "rabbitmq-server, redis-server, libfaketime"
 
 #: A daemon that is up while a file exists and goes when it is told to.
 DOCKERD = """\
@@ -77,6 +103,15 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
+def with_mirror(machine: Machine) -> None:
+    """Give a machine all that images are made with."""
+    machine.cache.mkdir()
+    machine.program("docker", ENGINE_WITH_STORE)
+    machine.program("debootstrap", DEBOOTSTRAP)
+    machine.program("id", "echo 0")
+    machine.program("apt-config", "")
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 def test_script_is_executable_and_parses(script: Path) -> None:
     """Every script can be executed, is valid bash and stops at the first error."""
@@ -86,24 +121,97 @@ def test_script_is_executable_and_parses(script: Path) -> None:
     assert (parsed.returncode, parsed.stderr) == (0, "")
 
 
-def test_images_does_nothing_when_the_image_is_there(machine: Machine) -> None:
-    """An image that the engine has is not built again."""
-    machine.program("docker", ENGINE_WITH_IMAGE)
-    machine.program("debootstrap", "exit 77")
-    done = machine.run("scripts/images")
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "celeriac-bookworm is there")
+def test_images_are_made_once(machine: Machine) -> None:
+    """An image is made from a root file system that has the servers and libfaketime; a second run makes nothing."""
+    with_mirror(machine)
+    made = machine.run("scripts/images", "bookworm", CELERIAC_MIRROR=MIRROR)
+    assert made.stdout.splitlines()[1].startswith(
+        f"celeriac-bookworm waits for debootstrap to install {SERVERS} from {MIRROR}"
+    )
+    assert made.stdout.splitlines()[-1].startswith("celeriac-bookworm is made")
+    asked = (machine.cache / "asked").read_text().split()
+    assert f"--include={SERVERS.replace(' ', '')}" in asked
+    again = machine.run("scripts/images")
+    assert (again.returncode, again.stdout.splitlines()[-1]) == (0, "celeriac-bookworm is there")
+    assert (machine.cache / "asked").read_text().split() == asked
 
 
 def test_images_imports_a_kept_file_system(machine: Machine) -> None:
-    """A root file system that was kept is imported without being built again."""
-    machine.program("docker", '[ "$1" = version ] || { [ "$1" = import ] && cat >"$HOME/imported"; }')
+    """An image that the engine has lost is made from the root file system that was kept."""
+    with_mirror(machine)
+    machine.run("scripts/images", "bookworm", CELERIAC_MIRROR=MIRROR)
+    content = (machine.cache / "content").read_bytes()
+    (machine.cache / "label").unlink()
     machine.program("debootstrap", "exit 77")
-    kept = machine.cache / "celeriac" / "bookworm.tar"
-    kept.parent.mkdir(parents=True)
-    kept.write_text("a root file system")
     done = machine.run("scripts/images", "bookworm")
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "celeriac-bookworm is made")
-    assert (machine.cache / "imported").read_text() == "a root file system"
+    assert (done.returncode, done.stdout.splitlines()[-1][:25]) == (0, "celeriac-bookworm is made")
+    assert (machine.cache / "content").read_bytes() == content
+
+
+def test_images_are_made_again_by_another_recipe(machine: Machine) -> None:
+    """An image and a root file system of another recipe are replaced."""
+    with_mirror(machine)
+    machine.run("scripts/images", "bookworm", CELERIAC_MIRROR=MIRROR)
+    (kept,) = (machine.cache / "celeriac").glob("*.tar")
+    older = kept.rename(kept.with_name("bookworm-000000000000.tar"))
+    (machine.cache / "label").write_text("000000000000\n")
+    done = machine.run("scripts/images", "bookworm", CELERIAC_MIRROR=MIRROR)
+    assert (done.returncode, done.stdout.splitlines()[-1][:25]) == (0, "celeriac-bookworm is made")
+    assert (kept.exists(), older.exists()) == (True, False)
+
+
+def test_images_makes_all(machine: Machine) -> None:
+    """Asked for all, it makes every suite, each from Debian's own script where debootstrap has none for the suite."""
+    with_mirror(machine)
+    (scripts := machine.cache / "scripts").mkdir()
+    (scripts / "bookworm").touch()
+    done = machine.run("scripts/images", "all", CELERIAC_MIRROR=MIRROR, DEBOOTSTRAP_DIR=str(machine.cache))
+    assert done.returncode == 0, done.stderr
+    asked = [line.split() for line in (machine.cache / "asked").read_text().splitlines()]
+    assert {(words[-4], Path(words[-1]).name) for words in asked} == {
+        ("bullseye", "sid"),
+        ("bookworm", "bookworm"),
+        ("trixie", "sid"),
+        ("forky", "sid"),
+    }
+
+
+def test_images_lists_what_is_in_them(machine: Machine) -> None:
+    """The list has a line per suite: the versions found inside, or what to do to have it."""
+    machine.program("docker", ENGINE_WITH_BULLSEYE)
+    listed = machine.run("scripts/images", "--list").stdout.splitlines()[1:]
+    assert listed[0] == "bullseye (of an older recipe): rabbitmq-server 3.8.9-3, redis-server 5:6.0.16-1"
+    assert listed[1] == "bookworm: not made: scripts/images bookworm"
+    assert len(listed) == 4
+
+
+def test_official_images_get_the_library(machine: Machine) -> None:
+    """An official image is the base of one with libfaketime, named after it."""
+    machine.program("docker", '[ "$1" = version ] || { echo "$@" >"$HOME/told"; cat >"$HOME/recipe"; }')
+    done = machine.run("scripts/images", "--official", "rabbitmq:4.1")
+    assert done.returncode == 0, done.stderr
+    told = (machine.cache / "told").read_text().split()
+    assert (told[0], told[-1]) == ("build", "-")
+    assert {"BASE=rabbitmq:4.1", "celeriac-rabbitmq-4.1"} <= {*told}
+    assert "libfaketime" in (machine.cache / "recipe").read_text()
+
+
+def test_official_images_that_cannot_be_had_say_what_is_needed(machine: Machine) -> None:
+    """Where an official image cannot be built upon, the engine's last words and the two needs are shown."""
+    machine.program("docker", '[ "$1" = version ] || { echo "no such host" >&2; exit 1; }')
+    done = machine.run("scripts/images", "--official", "rabbitmq:4.1")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "no such host",
+        "scripts/images: celeriac-rabbitmq-4.1 needs the image rabbitmq:4.1 and a mirror that its apt can reach",
+    ]
+
+
+def test_official_images_need_a_tag(machine: Machine) -> None:
+    """An official image without a tag is a usage error."""
+    machine.program("docker", ENGINE)
+    done = machine.run("scripts/images", "--official", "rabbitmq")
+    assert (done.returncode, done.stderr.count("has no tag")) == (4, 1)
 
 
 def test_images_takes_the_mirror_that_apt_uses(machine: Machine) -> None:
@@ -115,7 +223,7 @@ def test_images_takes_the_mirror_that_apt_uses(machine: Machine) -> None:
     helper = machine.program("apt-helper", APT_HELPER)
     done = machine.run("scripts/images", "trixie", CELERIAC_APT_HELPER=str(helper))
     assert done.returncode == 1
-    suite, _root, mirror = (machine.cache / "asked").read_text().split()[-3:]
+    suite, _root, mirror, _script = (machine.cache / "asked").read_text().split()[-4:]
     assert (suite, mirror) == ("trixie", "http://127.0.0.1:1/debian")
 
 
@@ -143,7 +251,7 @@ def test_images_refuses_an_unknown_suite(machine: Machine) -> None:
 
 def test_engine_leaves_a_running_one_alone(machine: Machine) -> None:
     """Where an engine answers, none is started, and stop does not touch it."""
-    machine.program("docker", ENGINE_WITH_IMAGE)
+    machine.program("docker", ENGINE)
     machine.program("dockerd", "exit 77")
     assert machine.run("scripts/engine", "start").stdout == "a container engine answers\n"
     assert machine.run("scripts/engine", "stop").stdout == "scripts/engine started nothing\n"

@@ -18,7 +18,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text
 README = (ROOT / "README.md").read_text()
 
 #: Files that tell a machine where to get something.
-FETCHING = ("pyproject.toml", "docker-compose.yml", ".pre-commit-config.yaml", ".ci/run", "scripts/*")
+FETCHING = ("pyproject.toml", "docker-compose.yml", ".pre-commit-config.yaml", ".ci/run", "scripts/**/*")
 COMMANDS = ("pip install -e . && pytest conformance --adapter=reference", "pip install -e '.[dev]' && pytest")
 
 
@@ -61,7 +61,7 @@ def test_every_lint_exception_has_its_reason() -> None:
 @pytest.mark.parametrize("pattern", FETCHING)
 def test_no_download_addresses(pattern: str) -> None:
     """No file that installs something says from which host: that is the machine's own configuration."""
-    files = sorted(ROOT.glob(pattern))
+    files = sorted(path for path in ROOT.glob(pattern) if path.is_file())
     assert files
     for path in files:
         assert (
@@ -108,6 +108,20 @@ def test_compose_has_a_rabbitmq_with_a_short_consumer_timeout() -> None:
         "/etc/rabbitmq/conf.d/90-short-timeout.conf": "consumer_timeout = 2000",
         "/etc/rabbitmq/advanced.config": "[{rabbit, [{channel_tick_interval, 500}]}].",
     }
+
+
+def test_compose_has_a_rabbitmq_whose_clock_can_be_moved() -> None:
+    """On request there is a RabbitMQ that obeys a control file in a folder of the host, in the image made for that."""
+    service = COMPOSE["services"]["rabbitmq-travel"]
+    control, folder = (
+        Path(service["environment"]["FAKETIME_TIMESTAMP_FILE"]),
+        "${CELERIAC_CLOCK:-./.celeriac/clock}",
+    )
+    assert service["profiles"] == ["travel"]
+    assert service["volumes"] == [f"{folder}:{control.parent}:ro"]
+    assert service["environment"]["LD_PRELOAD"].endswith("/faketime/libfaketimeMT.so.1")
+    recipe = ROOT / service["build"]["context"] / service["build"]["dockerfile"]
+    assert "apt-get install -y -q --no-install-recommends libfaketime" in recipe.read_text()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
