@@ -13,12 +13,16 @@ from celeriac.conformance.providers.base import Unavailable
 
 __all__ = ["IMAGES", "answers", "has", "image", "pulled", "remove"]
 
-#: Where a server is found, by flavour: the official image, then what ``scripts/images`` makes without a registry.
+#: Where a server is found, by flavour: the official image, which for RabbitMQ is better with ``libfaketime`` added
+#: (``scripts/images --official``), then what ``scripts/images`` makes without a registry.
 IMAGES: Mapping[str, tuple[str, ...]] = {
-    "rabbitmq": ("rabbitmq:3.13", "celeriac-bookworm"),
+    "rabbitmq": ("celeriac-rabbitmq-3.13", "rabbitmq:3.13", "celeriac-bookworm"),
     "redis": ("redis:7", "celeriac-bookworm"),
     "valkey": ("valkey/valkey:8", "celeriac-trixie"),
 }
+
+#: Names that begin like this are made here; no registry has them.
+MADE_HERE = "celeriac-"
 
 HELP = "start the engine (dockerd), run `pip install 'celeriac[containers]'`, or use --broker-from=process"
 
@@ -43,13 +47,15 @@ def image(flavour: str) -> str | None:
 
 
 def pulled(flavour: str) -> str:
-    """Fetch the preferred image for ``flavour`` and answer its name.
+    """Fetch what the environment names for ``flavour``, else the official image, and answer its name.
 
     Raises:
         Unavailable: no engine answers, or the image cannot be had.
     """
     with _client() as client:
-        return _pulled(client, flavour, _candidates(flavour)[0])
+        names = _candidates(flavour)
+        official = next((name for name in names if not name.startswith(MADE_HERE)), names[0])
+        return _pulled(client, flavour, official)
 
 
 def has(name: str) -> bool:
