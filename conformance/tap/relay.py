@@ -171,10 +171,11 @@ class Hole:
         self.connection = connection
         self._tap = tap
         self._client = client
+        self._over = False
 
     async def run(self) -> None:
         """Swallow what the client says until it ends or is cut."""
-        reader, writer = self._client
+        reader, _ = self._client
         self._tap.record("connected", connection=self.connection, peer=_peer(self._client))
         try:
             while await reader.read(CHUNK):
@@ -182,12 +183,14 @@ class Hole:
         except OSError:
             pass
         finally:
-            self._tap.record("disconnected", connection=self.connection)
-            reset(writer)
+            self.cut()
 
     def cut(self) -> None:
         """Reset the client."""
-        reset(self._client[1])
+        if not self._over:
+            self._over = True
+            self._tap.record("disconnected", connection=self.connection)
+            reset(self._client[1])
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
