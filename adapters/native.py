@@ -27,7 +27,7 @@ def _keep(signature: Signature) -> Signature:
 
 def _queue(wanted: QueueRef) -> Queue:
     exchange = None if wanted.exchange is None else _exchange(wanted.exchange)
-    return Queue(wanted.name, exchange, wanted.routing_key)
+    return Queue(wanted.name, exchange, wanted.routing_key, queue_arguments=dict(wanted.arguments) or None)
 
 
 def _exchange(wanted: ExchangeRef) -> Exchange:

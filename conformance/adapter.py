@@ -105,11 +105,19 @@ class ExchangeRef:
 
 @dataclass(frozen=True, slots=True)
 class QueueRef:
-    """A queue to be handed over as an object (option ``queue``), bound to an exchange unless that is None."""
+    """A queue to be handed over as an object (option ``queue``, setting ``task_queues``).
+
+    Attributes:
+        name: its name.
+        exchange: what it is bound to, None for nothing.
+        routing_key: of the binding.
+        arguments: with which it is declared, such as ``{"x-queue-type": "quorum"}``.
+    """
 
     name: str
     exchange: ExchangeRef | None = None
     routing_key: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ LINKS: Mapping[str, str] = {"embedded": "amqp", "rabbitmq": "amqp", "redis": "re
 
 #: Flavour of broker -> the kinds of time-out it can be given; which of them a version has, its provider tells.
 LEASES: Mapping[str, tuple[str, ...]] = {
-    "embedded": ("channel-close", "redeliver", "consumer-cancel", "patient", "queue-argument"),
-    "rabbitmq": ("channel-close", "consumer-cancel", "patient", "queue-argument", "policy"),
+    "embedded": ("channel-close", "redeliver", "consumer-cancel", "patient", "endless", "queue-argument"),
+    "rabbitmq": ("channel-close", "consumer-cancel", "patient", "endless", "queue-argument", "policy"),
     "redis": ("redeliver", "patient"),
     "valkey": ("redeliver", "patient"),
 }

@@ -76,6 +76,7 @@ LEASE_DIALECTS: Mapping[Lease, str] = {
     "redeliver": "redis-kombu",
     "consumer-cancel": "rabbit-4.3",
     "patient": "rabbit-3.10",
+    "endless": "rabbit-4.3",
     "queue-argument": "rabbit-4.0",
 }
 
@@ -129,6 +130,10 @@ def setting(
     policies = [policy for policy in (dialect(name).classic, dialect(name).quorum) if policy is not None]
     if lease == "policy" or (lease == "queue-argument" and not any(p.queue_argument for p in policies)):
         raise NotApplicable(f"no queue of {name} has a time-out of its own by {lease}")
+    if lease == "endless":
+        if dialect(name).classic is not None:
+            raise NotApplicable(f"{name} has a default timeout for classic queues")
+        return Setup(dialect=name), LeaseTimes(FOR_EVER, 0.0, ENDINGS[policies[0].action])
     found = [policy for policy in policies if lease in {"patient", "queue-argument", ENDINGS[policy.action]}]
     if not found:
         raise NotApplicable(

@@ -28,6 +28,8 @@ __all__ = [
     "acked_after_end",
     "acked_before_end",
     "attempts",
+    "consumer_cancelled",
+    "delivered",
     "end_of_worker",
     "equal",
     "executed",
@@ -37,7 +39,7 @@ __all__ = [
     "never_started",
     "not_before",
     "redelivered",
-    "redelivered_after",
+    "redelivered_within",
     "requeued",
     "revoked",
     "settled",
@@ -173,6 +175,27 @@ def lease_closed(
     return _judge(ok, expected, f"closed after {elapsed:.6f} s", [delivery, closes[0]])
 
 
+def consumer_cancelled(
+    history: History, task_id: str, timeout: float, interval: float, lateness: float
+) -> Judgement:
+    """Judge that the broker cancelled the consumer of an overdue delivery in time, and closed no channel.
+
+    Args: as for ``lease_closed``.
+    """
+    latest = timeout + interval + lateness
+    expected = f"the consumer is cancelled between {timeout:g} s and {latest:g} s after the delivery"
+    delivery = history.first("delivered", task_id=task_id)
+    closes = history.of("closed", scope="channel", by="broker")
+    if closes:
+        return Judgement("fail", f"{expected}, and no channel closed", "a channel was closed", tuple(closes))
+    cancels = history.of("cancelled")
+    if delivery is None or not cancels:
+        return Judgement("fail", expected, "no consumer was cancelled", (delivery,) if delivery else ())
+    elapsed = cancels[0].at - delivery.at
+    ok = timeout - history.slack <= elapsed <= latest + history.slack
+    return _judge(ok, expected, f"cancelled after {elapsed:.3f} s", [delivery, cancels[0]])
+
+
 def requeued(history: History, task_id: str) -> Judgement:
     """Judge that the message went back to its queue."""
     records = history.of("requeued", task_id=task_id)
@@ -188,14 +211,22 @@ def redelivered(history: History, task_id: str) -> Judgement:
     return _judge(ok, expected, f"redelivered flags {flags}", deliveries)
 
 
-def redelivered_after(history: History, task_id: str, timeout: float) -> Judgement:
-    """Judge that the second delivery comes, and not before ``timeout`` seconds after the first."""
+def redelivered_within(history: History, task_id: str, earliest: float, latest: float) -> Judgement:
+    """Judge that the second delivery comes between so many seconds after the first."""
     deliveries = history.of("delivered", task_id=task_id)
-    expected = f"a second delivery, at least {timeout} s after the first"
+    expected = f"a second delivery, {earliest:g} s to {latest:g} s after the first"
     if len(deliveries) < 2:
         return Judgement("fail", expected, f"delivered {_count(len(deliveries))}", tuple(deliveries))
     gap = deliveries[1].at - deliveries[0].at
-    return _judge(gap >= timeout - history.slack, expected, f"after {gap:.6f} s", deliveries)
+    ok = earliest - history.slack <= gap <= latest + history.slack
+    return _judge(ok, expected, f"after {gap:.3f} s", deliveries)
+
+
+def delivered(history: History, task_id: str, *, times: int = 1) -> Judgement:
+    """Judge how often the message was delivered."""
+    deliveries = history.of("delivered", task_id=task_id)
+    observed = f"it was delivered {_count(len(deliveries))}"
+    return _judge(len(deliveries) == times, f"{task_id} is delivered {_count(times)}", observed, deliveries)
 
 
 def attempts(

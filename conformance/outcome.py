@@ -60,12 +60,16 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One check that has ended on one flavour of broker; ``duration_s`` in seconds of the wall."""
+    """One check that has ended on one flavour of broker; ``duration_s`` in seconds of the wall.
+
+    ``notes`` are what it has measured beside its verdict: a name and a value for each.
+    """
 
     id: str
     flavour: str
     duration_s: float
     outcomes: Mapping[str, Outcome]
+    notes: Sequence[tuple[str, Any]] = ()
 
     @property
     def verdict(self) -> str:

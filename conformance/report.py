@@ -191,6 +191,7 @@ def _requirement(result: RequirementResult) -> dict[str, Any]:
             "verdict": outcome.verdict,
             "duration_s": round(check.duration_s, 6),
             "reason": outcome.reason,
+            "notes": [{"name": name, "value": value} for name, value in check.notes],
         }
         for check, outcome in result.checks
     ]

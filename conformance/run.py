@@ -143,8 +143,10 @@ class Run:
         return self.expectations.forgive(check.id, outcomes, self.conditions(check.flavour))
 
     def finish(self, check: PlannedCheck, duration_s: float, outcomes: Mapping[str, Outcome]) -> CheckResult:
-        """Note a check that has ended."""
-        result = CheckResult(check.id, check.flavour, duration_s, outcomes)
+        """Note a check that has ended, and what it has measured."""
+        notes = getattr(self._stages.get(check.flavour), "notes", [])
+        result = CheckResult(check.id, check.flavour, duration_s, outcomes, tuple(notes))
+        notes.clear()
         self.results.append(result)
         if self._journal is not None:
             self._journal.add(result)

@@ -72,6 +72,7 @@ class Stage(ABC):
         missing: feature that the implementation lacks here -> why.
         identity: what the adapter says of its implementation.
         history: what has happened in the present scenario.
+        notes: what the present check has measured beside its verdict.
         scenario: the present one.
         simulated_s: seconds by which the clocks of all scenarios so far were moved, None when time is real.
         withdrawn: why the clock cannot be moved here, although the adapter claims that it can; None when it is moved,
@@ -109,6 +110,7 @@ class Stage(ABC):
         self.reply_queue = f"celeriac.reply.{uuid.uuid4()}"
         self.identity: Mapping[str, Any] = self.adapter.hello()
         self.missing: Mapping[str, str] = self.identity.get("missing", {})
+        self.notes: list[tuple[str, Any]] = []
         self._numbers = itertools.count(1)
 
     @property

@@ -59,7 +59,8 @@ def _signature(value: Signature) -> dict[str, Any]:
 
 
 def _queue(value: QueueRef) -> dict[str, Any]:
-    return {"name": value.name, "exchange": value.exchange, "routing_key": value.routing_key}
+    fields = {"name": value.name, "exchange": value.exchange, "routing_key": value.routing_key}
+    return {**fields, "arguments": dict(value.arguments)} if value.arguments else fields
 
 
 #: How each type travels; the first that ``isinstance`` accepts is taken.  Payloads are converted in their turn.

@@ -390,6 +390,10 @@ class World(Calling):
         """Cut every connection of the implementation once; the broker stays reachable."""
         self.stage.drop_connections()
 
+    def note(self, name: str, value: Any) -> None:
+        """Keep a measurement for the report; ``value`` is JSON."""
+        self.stage.notes.append((name, value))
+
     # -- verdicts -------------------------------------------------------------------------------------
 
     def judge(self, requirement: str, judgement: Judgement) -> None:

@@ -35,8 +35,10 @@ __all__ = [
 
 Link = Literal["amqp", "redis"]
 #: The ways to take a message back, and what a broker can be asked for beside them: to be as patient as the guide
-#: advises, to take the time-out from the queue or from a policy.
-Lease = Literal["channel-close", "redeliver", "consumer-cancel", "patient", "queue-argument", "policy"]
+#: advises, to take nothing back by default, to take the time-out from the queue or from a policy.
+Lease = Literal[
+    "channel-close", "redeliver", "consumer-cancel", "patient", "endless", "queue-argument", "policy"
+]
 
 #: Every flavour and the protocol it speaks.
 LINKS: Mapping[str, Link] = {"embedded": "amqp", "rabbitmq": "amqp", "redis": "redis", "valkey": "redis"}

@@ -27,7 +27,14 @@ from celeriac.conformance.verdicts import NotApplicable
 __all__ = ["LEASES", "RabbitProcess", "advanced_config", "config", "policy_arguments", "setting"]
 
 #: What a RabbitMQ can be asked for; which version has it, ``versions`` tells.
-LEASES: tuple[Lease, ...] = ("channel-close", "consumer-cancel", "patient", "queue-argument", "policy")
+LEASES: tuple[Lease, ...] = (
+    "channel-close",
+    "consumer-cancel",
+    "patient",
+    "endless",
+    "queue-argument",
+    "policy",
+)
 
 #: RabbitMQ works with these times as with its own, 406 after 1.0 to 1.25 s, and a busy worker still is in time.
 SHORT = Setup(timeout=1.0, interval=0.25)
@@ -81,6 +88,10 @@ def setting(lease: Lease, version: str, travels: bool) -> tuple[Setup, LeaseTime
     interval = patience.interval if travels or not patience.interval else 0.25
     if lease == "patient":
         return Setup(timeout=FOR_EVER), LeaseTimes(FOR_EVER, patience.interval, ending)
+    if lease == "endless":
+        if patience.timeout is not None and "classic" in patience.endings:
+            raise NotApplicable(f"RabbitMQ {version} has a default timeout for classic queues")
+        return Setup(), LeaseTimes(FOR_EVER, patience.interval, ending)
     if lease in {"queue-argument", "policy"}:
         if not (patience.argument if lease == "queue-argument" else patience.policy):
             raise NotApplicable(f"no queue of RabbitMQ {version} has a time-out of its own by {lease}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import select
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
@@ -38,7 +39,8 @@ class Consumer:
 
     def __init__(self, app: App, queues: Sequence[str], prefetch: int) -> None:
         self._queues = [app.queues[name] for name in queues]
-        self._prefetch = prefetch
+        # a quorum queue refuses a limit that can be raised, and tasks that wait for their ETA would use up any other
+        self._prefetch = 0 if any(map(_is_quorum, self._queues)) else prefetch
         self._sent_prefetch: int | None = None
         self._inbox: list[Delivery] = []
         self._unsettled: dict[Any, None] = {}
@@ -69,7 +71,8 @@ class Consumer:
             consumer = KombuConsumer(
                 channel, self._queues, on_message=self._arrived, on_decode_error=self._unreadable
             )
-            self._set_prefetch(channel, self._prefetch)
+            if self._prefetch:
+                self._set_prefetch(channel, self._prefetch)
             consumer.consume()
             self._native = self._connection.connection
             self._consumer = consumer
@@ -132,6 +135,10 @@ class Consumer:
 
     def _drain(self, timeout: float) -> None:
         transport = self._connection.transport
+        if self._is_amqp and timeout:
+            # not in drain_events, which waits anew after each heartbeat and would let an ETA pass meanwhile
+            select.select([self._native.transport.sock], [], [], timeout)
+            timeout = 0.0
         try:
             transport.drain_events(self._native, timeout=timeout)
             while self._is_amqp:
@@ -181,3 +188,7 @@ def _closings(connection: Any) -> tuple[type[BaseException], ...]:
     """Answer the errors by which a broker closes a channel or a connection, 406 among them (TIM-009)."""
     errors = (*connection.connection_errors, *connection.channel_errors)
     return tuple(error for error in errors if error is not KeyError)
+
+
+def _is_quorum(queue: Any) -> bool:
+    return bool((queue.queue_arguments or {}).get("x-queue-type") == "quorum")
