@@ -183,7 +183,7 @@ def main(folder: Path, names: Sequence[str], redis: str | None) -> int:
     if redis is None:
         forks = virtually(folder, names, tell)
     else:
-        command += ["--broker=redis", f"--broker-from={redis}"]
+        command += ["--broker=redis", f"--broker-from={redis}", "--time=wall"]
         forks = Forks(folder, names, tell, choose_on_redis, len(names))
     status = int(pytest.main(command, plugins=[forks]))
     sys.stdout.flush()
