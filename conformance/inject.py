@@ -102,7 +102,7 @@ class AmqpInjector:
         """Let a message expire in a queue of its own."""
         name = self._channel.queue_declare("", exclusive=True).queue
         self._channel.basic_publish(Message(b"", expiration=str(round(seconds * 500))), routing_key=name)
-        self._channel.queue_declare(name, passive=True)  # answered after the message has arrived, at the old time
+        self._channel.queue_declare(name, passive=True)  # answered after its arrival, at the old time
         move(seconds)
         return self._channel.basic_get(name, no_ack=True) is not None
 
