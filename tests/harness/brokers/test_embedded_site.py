@@ -43,8 +43,8 @@ def scene() -> Iterator[Scene]:
 
 def test_leases_have_their_real_times() -> None:
     """On virtual time the leases last as long as on the real brokers: half an hour, and an hour."""
-    assert embedded.lease_times("channel-close") == LeaseTimes(1800.0, 60.0, "channel-close")
-    assert embedded.lease_times("redeliver") == LeaseTimes(3600.0, 100.0, "redeliver")
+    assert embedded.setting("channel-close")[1] == LeaseTimes(1800.0, 60.0, "channel-close")
+    assert embedded.setting("redeliver")[1] == LeaseTimes(3600.0, 100.0, "redeliver")
 
 
 def test_half_an_hour_costs_nothing(scene: Scene) -> None:

@@ -6,24 +6,36 @@ import threading
 
 import pytest
 
-from celeriac.conformance.providers import Lease, Node, Provider, Unavailable
+from celeriac.conformance.providers import Lease, LeaseTimes, Node, Provider, Setup, Unavailable
+from celeriac.conformance.verdicts import NotApplicable
+
+#: How the broker of each lease is set: two leases share a broker.
+SETUPS = {
+    "channel-close": Setup(timeout=1.0),
+    "queue-argument": Setup(timeout=1.0),
+}
 
 
 class Slow(Provider):
     """A provider whose brokers start when ``go`` is set, or fail then if there is a ``failure``."""
 
-    leases = ("channel-close",)
+    leases = ("channel-close", "consumer-cancel", "queue-argument")
     slow = True
 
     def __init__(self, failure: str | None = None) -> None:
         super().__init__("rabbitmq", "script")
         self.go = threading.Event()
         self.failure = failure
-        self.started: list[Lease | None] = []
+        self.started: list[Setup] = []
         self.stopped = 0
 
-    def start(self, lease: Lease | None) -> Node:
-        self.started.append(lease)
+    def setting(self, lease: Lease) -> tuple[Setup, LeaseTimes]:
+        if lease not in SETUPS:
+            raise NotApplicable(f"no {lease} here")
+        return SETUPS[lease], LeaseTimes(1.0, 0.5, "channel-close")
+
+    def start(self, setup: Setup) -> Node:
+        self.started.append(setup)
         assert self.go.wait(20)
         if self.failure is not None:
             raise Unavailable(self.failure)
@@ -43,9 +55,31 @@ def test_prepared_broker_is_started_once_and_waited_for() -> None:
         provider.prepare(["channel-close"])
         provider.go.set()
 
-        assert provider.node("channel-close") is provider.node("channel-close")
+        assert provider.node("channel-close") == provider.node("channel-close")
         provider.prepare(["channel-close"])
-        assert provider.started == ["channel-close"]
+        assert provider.started == [Setup(timeout=1.0)]
+
+
+def test_leases_that_are_set_alike_share_a_broker() -> None:
+    """Two leases with one setup have one broker, prepared or not, and each node tells the lease that was asked for."""
+    with Slow() as provider:
+        provider.go.set()
+        provider.prepare(["channel-close", "queue-argument"])
+
+        first, second = provider.node("channel-close"), provider.node("queue-argument")
+        assert first.lease == second.lease == LeaseTimes(1.0, 0.5, "channel-close")
+        assert provider.node().lease is None
+        assert provider.started == [Setup(timeout=1.0), Setup()]
+
+
+def test_what_a_version_lacks_is_not_prepared() -> None:
+    """A lease that this version does not have starts nothing ahead, and is not applicable when it is wanted."""
+    with Slow() as provider:
+        provider.prepare(["consumer-cancel"])
+
+        with pytest.raises(NotApplicable, match="no consumer-cancel here"):
+            provider.node("consumer-cancel")
+        assert provider.started == []
 
 
 def test_failure_to_prepare_is_told_to_whoever_asks() -> None:

@@ -22,13 +22,14 @@ from celeriac.conformance.providers import (
     LeaseTimes,
     Node,
     Provider,
+    Setup,
     Unavailable,
     default_source,
     engine,
     find,
 )
 from celeriac.conformance.providers.child import Child, free_port, private_folder
-from celeriac.conformance.providers.container import ContainerProvider
+from celeriac.conformance.providers.container import RabbitContainer, RedisContainer
 from celeriac.conformance.providers.rabbitmq import RabbitProcess, advanced_config, config
 from celeriac.conformance.providers.readiness import announced_version, await_ready
 from celeriac.conformance.providers.redis import RedisProcess
@@ -97,8 +98,8 @@ def gone(node: Node) -> bool:
         ("rabbitmq", "process", RabbitProcess),
         ("redis", "process", RedisProcess),
         ("valkey", "process", RedisProcess),
-        ("rabbitmq", "container", ContainerProvider),
-        ("valkey", "container", ContainerProvider),
+        ("rabbitmq", "container", RabbitContainer),
+        ("valkey", "container", RedisContainer),
         ("rabbitmq", "amqp://u:p@127.0.0.1:1//", UrlProvider),
         ("redis", "redis://127.0.0.1:1/3", UrlProvider),
         ("valkey", "redis://127.0.0.1:1/3", UrlProvider),
@@ -179,11 +180,11 @@ def test_a_lease_that_cannot_be_set_is_refused() -> None:
 
 def test_the_short_lease_is_configured() -> None:
     """RabbitMQ's configuration holds the lease in milliseconds, and nothing of it by default."""
-    times = LeaseTimes(2.0, 0.5, "channel-close")
-    assert "consumer_timeout = 2000\n" in config(times, "127.0.0.1:5672")
-    assert advanced_config(times) == "[{rabbit, [{channel_tick_interval, 500}]}].\n"
-    assert "consumer_timeout" not in config(None, "5672")
-    assert advanced_config(None) == "[].\n"
+    setup = Setup(timeout=2.0, interval=0.5)
+    assert "consumer_timeout = 2000\n" in config(setup, "127.0.0.1:5672")
+    assert advanced_config(setup) == "[{rabbit, [{channel_tick_interval, 500}]}].\n"
+    assert "consumer_timeout" not in config(Setup(), "5672")
+    assert advanced_config(Setup()) == "[{rabbit, []}].\n"
 
 
 # -- processes --------------------------------------------------------------------------------------------------
@@ -211,7 +212,7 @@ def test_a_redis_process_serves_and_ends(flavour: str, obtain: Callable[..., Pro
 
 
 def test_a_rabbitmq_process_is_private(rabbit: Provider) -> None:
-    """A node and its name server listen on loopback only, under a private folder."""
+    """Every node and its name server listen on loopback only, under a private folder."""
     node = rabbit.node("channel-close")
     assert rabbit is rabbit.__enter__()
     assert node.url == f"amqp://guest:guest@127.0.0.1:{node.port}//"
@@ -219,15 +220,16 @@ def test_a_rabbitmq_process_is_private(rabbit: Provider) -> None:
     groups = [child.pid for child in rabbit._children]
     ports = set().union(*map(ports_of, groups))
     assert node.port in ports
-    assert len(ports) == 3
+    assert len(ports) == 3 * len(rabbit._nodes)  # one tells the version, the other has the lease
     assert {address for port in ports for address in listeners(port)} <= LOOPBACK
     for child in rabbit._children:
         assert stat.S_IMODE(child.folder.stat().st_mode) == 0o700
 
 
 def test_nodes_are_started_once(rabbit: Provider) -> None:
-    """Asking again for the same lease answers the same node."""
-    assert rabbit.node("channel-close") is rabbit.node("channel-close")
+    """Asking again for the same lease answers the same node, which is not the one that is left as it comes."""
+    assert rabbit.node("channel-close") == rabbit.node("channel-close")
+    assert rabbit.node().port == rabbit.node().port != rabbit.node("channel-close").port
 
 
 def test_a_rabbitmq_process_ends_completely(obtain: Callable[..., Provider], until: Until) -> None:
@@ -350,7 +352,7 @@ def test_clients_are_sent_through_a_tap(url: str, expected: str) -> None:
     from celeriac.conformance.providers import url as module
 
     with UrlProvider("rabbitmq" if "amqp" in url else "redis", url) as provider:
-        node = module._node(provider.link, provider._parts, None)
+        node = module._node(provider.link, provider._parts)
     assert node.url_at(99) == expected
 
 
@@ -367,9 +369,8 @@ def test_a_container_serves_and_ends(flavour: str, lease: Any, obtain: Callable[
         assert node.lease is not None
         assert node.lease.kind == lease
         assert announced_version(node)[0].isdecimal()
-        assert isinstance(provider, ContainerProvider)
-        (container,) = provider._containers
-        wrapped = container.get_wrapped_container()
+        assert isinstance(provider, RabbitContainer | RedisContainer)
+        wrapped = provider._started[-1].get_wrapped_container()
         bindings = [binding for found in wrapped.ports.values() if found for binding in found]
         assert {binding["HostIp"] for binding in bindings} == {"127.0.0.1"}
         client = wrapped.client

@@ -100,7 +100,10 @@ class ScriptedStage:
 
     kind = "virtual"
     tick = 1.0
+    horizon = float("inf")
     budget = 3
+    simulated_s = 0.0
+    withdrawn: str | None = None
     worker_url = "inproc://scripted"
     reply_queue = "replies"
     lease = None
@@ -112,6 +115,7 @@ class ScriptedStage:
         self.identity = self.adapter.hello()
         self.missing: Mapping[str, str] = self.identity.get("missing", {})
         self.history = History()
+        self.notes: list[tuple[str, Any]] = []
         self.broker = BrokerInfo(flavour, "script", "0.9", LINKS[flavour])
         self.scenario = Scenario("scripted", self.worker_url, None, "scripted")
 

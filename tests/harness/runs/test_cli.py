@@ -71,7 +71,7 @@ def test_adapters(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["adapters"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert any(
-        line.startswith("celery       Celery: producer, worker") and "amqp, redis; wall" in line
+        line.startswith("celery       Celery: producer, worker") and "amqp, redis; travel, wall" in line
         for line in lines
     )
 

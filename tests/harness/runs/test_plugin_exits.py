@@ -57,21 +57,24 @@ def test_exit_status(suite: Any, checks: str, status: int, closing: str) -> None
     [
         (("--broker=rabitmq",), "unknown --broker 'rabitmq'; did you mean rabbitmq?"),
         (("--broker=kafka",), "unknown --broker 'kafka'; valid: all, embedded, rabbitmq, redis, valkey"),
-        (("--broker-from=proces",), "unknown --broker-from 'proces'; did you mean process?"),
+        (("--broker=redis", "--broker-from=proces"), "unknown --broker-from 'proces'; did you mean process?"),
+        (("--broker-from=rabbit-3.1",), "unknown --broker-from 'rabbit-3.1'; did you mean rabbit-3.10"),
+        (("--broker-from=kafka",), "rabbit-4.3, redis-kombu (dialects of the embedded broker)"),
         (("--broker-from=ftp://x",), "unknown --broker-from scheme 'ftp'; valid: amqp"),
         (
             ("--broker=redis", "--broker-from=amqp://h"),
             "--broker=redis cannot be reached by a URL of the scheme amqp",
         ),
         (("--time=wal",), "unknown --time 'wal'; did you mean wall?"),
-        (("--time=travel",), "--time=travel is not available yet"),
+        (("--time=travel",), "does not claim the travel clock; it claims: virtual, wall"),
+        (("--time=travel", "--broker=redis"), "does not claim the travel clock; it claims: virtual, wall"),
         (("--time=virtual", "--broker=redis"), "redis cannot be moved in time"),
         (("--requirement=ETA-400",), "unknown requirement 'ETA-400'; did you mean ETA-"),
         (("--requirement=ETB",), "unknown requirement 'ETB'; did you mean"),
         (("--requirement=CON-009",), "--requirement=CON-009: excluded: "),
         (("--requirement=EXP",), "--requirement=EXP-001: no check decides it"),
         (("--deadline=soon",), "--deadline=soon: expected a number of seconds above 0"),
-        (("--broker-from=process",), "--broker-from=process: the embedded broker is always in-process"),
+        (("--broker-from=process",), "--broker-from=process: the embedded broker is our own; name another"),
         (("--broker=embedded", "--broker-from=container"), "name another, --broker=rabbitmq"),
         (("--report-dir=",), "--report-dir=: expected a folder"),
         (("--report-dir=adapter.toml",), "adapter.toml is no folder to write to: "),
@@ -323,6 +326,8 @@ class Stage:
     identity = {"implementation": "Scripted", "version": "1"}
     missing = {}
     broker = None
+    kind = "virtual"
+    withdrawn = None
     def prepare(self, leases): pass
     def close(self): pass
 
