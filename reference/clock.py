@@ -161,15 +161,17 @@ class MovableClock(WallClock):
             DeadlockError: a party says that it is due and does nothing.
         """
         self._check(seconds)
-        self._held = origin = self.now(), self.monotonic()
+        self._held = now, monotonic = self.now(), self.monotonic()
+        ahead = 0.0
         try:
-            while (due := self._next_due()) is not None and due <= origin[1] + seconds:
-                ahead = max(due, self._held[1]) - origin[1]
-                self._held = origin[0] + timedelta(seconds=ahead), origin[1] + ahead
+            while (due := self._next_due()) is not None and due <= monotonic + seconds:
+                ahead = max(ahead, due - monotonic)
+                self._held = now + timedelta(seconds=ahead), monotonic + ahead
                 self._step()
-            self._held = origin[0] + timedelta(seconds=seconds), origin[1] + seconds
+            ahead = seconds
+            self._held = now + timedelta(seconds=ahead), monotonic + ahead
         finally:
-            self.moved += self._held[1] - origin[1]
+            self.moved += ahead
             self._held = None
 
     def attach(self, party: Party) -> None:

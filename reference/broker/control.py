@@ -22,6 +22,7 @@ from typing import Any, Self
 from celeriac.reference.broker.control_requests import PROTOCOL, LeaseState, QueueState
 from celeriac.reference.broker.events import Event
 from celeriac.reference.broker.faults import FaultAction, FaultRule
+from celeriac.reference.suggest import unknown
 
 __all__ = ["BrokerProcess", "Control", "ControlError", "LeaseState", "QueueState"]
 
@@ -112,6 +113,17 @@ class Control:
     def queues(self) -> list[QueueState]:
         """Answer every queue, in order of creation."""
         return [QueueState(**row) for row in self._ask("queues")["queues"]]
+
+    def queue(self, name: str) -> QueueState:
+        """Answer a queue.
+
+        Raises:
+            ControlError: there is none of that name.
+        """
+        queues = {queue.name: queue for queue in self.queues()}
+        if name not in queues:
+            raise ControlError(unknown("queue", name, queues))
+        return queues[name]
 
     def leases(self) -> list[LeaseState]:
         """Answer every delivery that somebody holds."""

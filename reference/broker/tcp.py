@@ -319,9 +319,10 @@ class BrokerThread:
         assert loop is not None, "start the server first"
 
         async def run() -> Answer:
-            answer = function()
-            self._server.reschedule()
-            return answer
+            try:
+                return function()
+            finally:
+                self._server.reschedule()
 
         return asyncio.run_coroutine_threadsafe(run(), loop).result()
 

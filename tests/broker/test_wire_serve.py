@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -11,10 +13,13 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import amqp
 import amqp.exceptions
 import pytest
+
+from celeriac.reference.broker.control import BrokerProcess, Control, ControlError
 
 COMMAND = (sys.executable, "-m", "celeriac.reference", "broker")
 
@@ -46,7 +51,14 @@ def serve() -> Iterator[Serve]:
 
 def refused(*arguments: str) -> str:
     """Run the command with arguments it cannot use, and answer its one line."""
-    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        [*COMMAND, *arguments],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
     assert (done.returncode, done.stdout) == (4, "")
     assert done.stderr.count("\n") == 1
     return done.stderr
@@ -97,13 +109,69 @@ def test_the_trace_is_a_json_object_per_event(serve: Serve, tmp_path: Path) -> N
     assert "private" not in trace.read_text()
 
 
-def test_a_taken_port_is_named() -> None:
+@pytest.mark.parametrize(("option", "others"), [("--port", []), ("--control", ["--port", "0"])])
+def test_a_taken_port_is_named(option: str, others: list[str]) -> None:
     """A port in use is one line that says what to do."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        line = refused("--port", str(port))
+        line = refused(option, str(port), *others)
     assert f"cannot listen on 127.0.0.1:{port}: address already in use" in line
-    assert "--port 0" in line
+    assert f"{option} 0" in line
+
+
+def test_the_second_line_is_for_programs(serve: Serve) -> None:
+    """--control prints a line of JSON with the AMQP URL, and the port and the token of the control channel."""
+    process, port = serve("--control", "0", "--host", "127.0.0.1")
+    told = json.loads(process.stdout.readline())
+    assert told["url"] == f"amqp://guest:guest@127.0.0.1:{port}//"
+    with Control(**told["control"]) as control:
+        assert control.url == told["url"]
+        assert len(control.token) >= 20
+
+
+def test_it_ends_with_standard_input() -> None:
+    """--until-stdin-closes ends it with status 0 when standard input ends, and not when something is written there."""
+    command = [*COMMAND, "--port", "0", "--until-stdin-closes"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        print("whatever", file=process.stdin, flush=True)
+        with amqp.Connection(urlsplit(url).netloc.split("@")[1]) as connection:
+            connection.channel()
+        process.stdin.close()
+        assert process.wait(10) == 0
+
+
+#: A test run that has started a broker, and is killed.
+RUN = """
+import sys
+from celeriac.reference.broker.control import BrokerProcess
+broker = BrokerProcess()
+print(broker.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_broker_dies_with_the_test_that_started_it() -> None:
+    """A killed test run leaves no broker behind."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", RUN], stdin=pipe, stdout=pipe, text=True) as run:
+        assert run.stdout is not None
+        watch = os.pidfd_open(int(run.stdout.readline()))
+        run.kill()
+    try:
+        gone, _, _ = select.select([watch], [], [], 20)
+    finally:
+        os.close(watch)
+    assert gone
+
+
+def test_a_broker_that_does_not_start_is_an_error(capfd: pytest.CaptureFixture[str]) -> None:
+    """Arguments that the command refuses are an error at once, with its sentence on standard error."""
+    with pytest.raises(ControlError, match="exit status 4"):
+        BrokerProcess("rabbit-3.1")
+    assert "did you mean rabbit-3.10" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -113,8 +181,12 @@ def test_a_taken_port_is_named() -> None:
         (["--port", "0", "--trace", "/nowhere/at/all"], ["/nowhere/at/all", "choose another --trace"]),
         (["--port", "65536"], ["'65536'", "0 to 65535"]),
         (["--consumer-timeout", "soon"], ["'soon'", "milliseconds"]),
+        (["--control", "0", "--host", "0.0.0.0"], ["on loopback, not on 0.0.0.0", "leave out --host"]),  # noqa: S104
+        (["--control", "0", "--host", "example.org"], ["on loopback, not on example.org"]),
+        (["--control", "0.0.0.0:0"], ["'0.0.0.0:0'", "0 to 65535"]),
+        (["--port", "0", "--until-stdin-closes"], ["wants a pipe as standard input"]),
     ],
-    ids=["dialect", "trace", "port", "timeout"],
+    ids=["dialect", "trace", "port", "timeout", "everybody", "elsewhere", "control", "stdin"],
 )
 def test_unusable_arguments_are_named(arguments: list[str], words: list[str]) -> None:
     """Whatever cannot be used is one line that names it and what would do, and exit status 4."""
@@ -127,7 +199,8 @@ def test_it_starts_without_what_it_does_not_need() -> None:
     """Serving imports no client library, no schema validator and no test framework: it has to be up at once."""
     code = (
         "import sys; import celeriac.reference.broker.serve; "
-        "print(*sorted({'kombu', 'amqp', 'jsonschema', 'pytest', 'hypothesis', 'redis'} & set(sys.modules)))"
+        "print(*sorted({'kombu', 'amqp', 'jsonschema', 'pytest', 'hypothesis', 'redis', 'secrets', "
+        "'celeriac.reference.broker.control_server'} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
