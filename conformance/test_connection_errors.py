@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from celeriac.conformance import oracles
 from celeriac.conformance.adapter import Ok, Raised
 from celeriac.conformance.checks import check
+from celeriac.conformance.fates import fate_of
 
 if TYPE_CHECKING:
     from celeriac.conformance.calls import Called
@@ -55,18 +58,15 @@ def test_failed_call_publishes_nothing_ever(world: World) -> None:
 
 
 @check("ERR-004")
-def test_loss_while_publishing_is_noticed(world: World) -> None:
+@pytest.mark.parametrize("retry", [True, False], ids=["retry", "no retry"])
+def test_loss_while_publishing_is_noticed(world: World, retry: bool) -> None:
     """A call whose connection is cut before the broker takes the message publishes it again or raises."""
     world.begin(fresh=True, results=False)
     first = world.published(world.call())
     world.cut_next_publish()
-    called = world.call(retry=True, retry_policy=QUICK)
-    if isinstance(called.answer, Raised):
-        return
-    again = world.wait("published", count=2, timeout=world.tick)
+    fate = fate_of(world, retry=retry, retry_policy=QUICK)
     expected = "the message is published over another connection, or an error is raised"
-    observed = "the call returned normally and the message is lost"
-    world.require("ERR-004", again is not None, expected, observed, first)
+    world.require("ERR-004", not fate.succeeded or fate.arrived(), expected, f"{fate}", first)
 
 
 @check("ERR-005")
@@ -80,6 +80,20 @@ def test_producer_recovers_after_an_outage(world: World) -> None:
     world.published(called)
 
 
+@check("ERR-005")
+def test_producer_recovers_after_a_silence(world: World) -> None:
+    """When a broker that had fallen silent answers again, the next call publishes exactly one message."""
+    begin_with_time_out(world)
+    world.published(world.call())
+    world.black_hole()
+    world.after(2 * longest(world, QUICK["max_retries"]), world.broker_up)
+    world.call(retry=True, retry_policy=QUICK)
+    world.broker_up()
+    fate = fate_of(world, retry=True, retry_policy=QUICK)
+    holds = fate.succeeded and fate.arrived() and len(fate.messages) == 1
+    world.require("ERR-005", holds, "the call succeeds and publishes one message", f"{fate}", *fate.messages)
+
+
 @check("ERR-006")
 def test_cut_idle_connection_is_replaced(world: World) -> None:
     """With retry, a call after its connection was cut publishes exactly one message."""
@@ -91,3 +105,42 @@ def test_cut_idle_connection_is_replaced(world: World) -> None:
     world.published(called)
     messages = world.history.of("published", task_id=called.id)
     world.judge("ERR-006", oracles.equal(1, len(messages), "the number of messages", *messages))
+
+
+def begin_with_time_out(world: World) -> None:
+    """Begin a scenario in which a connection may take a tick."""
+    world.begin(fresh=True, results=False, settings={"broker_connection_timeout": world.tick})
+
+
+def longest(world: World, retries: int) -> float:
+    """Answer for how many seconds a call may be blocked by a silent broker: a tick for each of its attempts."""
+    return (retries + 1) * world.tick + 2 * world.lateness
+
+
+def give_up_in_time(world: World, requirement: str, retries: int) -> None:
+    """Call a task while the broker is silent; judge that the caller is told, and when.
+
+    Whoever would wait for ever is let go in the end: the broker answers again.
+    """
+    world.black_hole()
+    limit = longest(world, retries)
+    world.after(2 * limit, world.broker_up)
+    fate = fate_of(world, retry=True, retry_policy={**QUICK, "max_retries": retries})
+    holds = fate.failed_to_connect and fate.blocked <= limit
+    expected = f"a connection error within {limit:g} s"
+    world.require(requirement, holds, expected, f"{fate}", *fate.messages)
+
+
+@check("ERR-008")
+def test_broker_that_never_answers_is_given_up(world: World) -> None:
+    """A call to a broker that accepts and never answers raises when its attempts have had their time."""
+    begin_with_time_out(world)
+    give_up_in_time(world, "ERR-008", retries=1)
+
+
+@check("ERR-009")
+def test_connection_that_has_fallen_silent_is_given_up(world: World) -> None:
+    """A call over a connection on which the broker has fallen silent raises when its one attempt has had its time."""
+    begin_with_time_out(world)
+    world.published(world.call())
+    give_up_in_time(world, "ERR-009", retries=0)

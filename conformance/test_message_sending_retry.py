@@ -13,6 +13,7 @@ from celeriac.conformance import oracles
 from celeriac.conformance.adapter import ErrorClass, Ok, Raised
 from celeriac.conformance.checks import check
 from celeriac.conformance.decoding import moment
+from celeriac.conformance.fates import fate_of
 from celeriac.conformance.wire_values import from_json
 from celeriac.spec import vectors
 
@@ -231,6 +232,19 @@ def test_outage_is_bridged(world: World) -> None:
     world.expect("published")
     messages = world.history.of("published")
     world.judge("RTY-010", oracles.equal(1, len(messages), "the number of messages", *messages))
+
+
+@check("RTY-010")
+def test_outage_of_an_open_connection_is_bridged(world: World) -> None:
+    """When the broker dies between two calls and is back after 0.3 s, exactly one message is published."""
+    world.begin(fresh=True, results=False)
+    world.published(world.call())
+    world.broker_down()
+    world.after(0.3, world.broker_up)
+    policy = {"max_retries": 20, "interval_start": 0.1, "interval_step": 0, "interval_max": 0.1}
+    fate = fate_of(world, retry=True, retry_policy=policy)
+    holds = fate.succeeded and fate.arrived() and len(fate.messages) == 1
+    world.require("RTY-010", holds, "the call succeeds and publishes one message", f"{fate}", *fate.messages)
 
 
 @check("RTY-011")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from amqp.exceptions import MessageNacked
@@ -19,7 +19,15 @@ from kombu.exceptions import LimitExceeded
 from celeriac.reference.clock import Clock
 from celeriac.reference.settings import Settings
 
-__all__ = ["Pool", "connect_once", "connection_errors", "discard", "drop_if_dead", "open_connection"]
+__all__ = [
+    "Pool",
+    "bounded",
+    "connect_once",
+    "connection_errors",
+    "discard",
+    "drop_if_dead",
+    "open_connection",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -42,14 +50,33 @@ def connect_once(connection: Connection) -> Any:
     Raises:
         OSError: or another of ``connection_errors(connection)``.
     """
-    if connection.connected:
-        return connection.default_channel
     try:
-        connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
-        return connection.default_channel
+        if not connection.connected:
+            connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
+        with bounded(connection):
+            return connection.default_channel
     except connection_errors(connection):
         connection.maybe_switch_next()
         raise
+
+
+@contextmanager
+def bounded(connection: Connection) -> Iterator[None]:
+    """Let no single wait for the broker's answer last longer than a connection may take (ERR-009).
+
+    Clients of Redis are bounded from the beginning, see ``open_connection``.
+    """
+    timeout = connection.connect_timeout
+    if not (timeout and connection.connected and connection.transport.driver_type == "amqp"):
+        yield
+        return
+    wire = connection.connection.transport.sock
+    wire.settimeout(timeout)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # it is closed, which whoever is about to learn why need not hear
+            wire.settimeout(None)
 
 
 def connection_errors(connection: Connection) -> tuple[type[BaseException], ...]:
@@ -135,7 +162,7 @@ class Pool:
         with self._lock:
             idle, self._idle = self._idle, []
         for connection in idle:
-            connection.release()
+            _leave(connection)
 
     def _may_lend(self) -> bool:
         limit = self._settings.broker_pool_limit
@@ -158,4 +185,10 @@ class Pool:
             if keep:
                 self._idle.append(connection)
         if not keep:
-            connection.release()
+            _leave(connection)
+
+
+def _leave(connection: Connection) -> None:
+    """Close a connection for good; a broker that does not say goodbye is not waited for (ERR-009)."""
+    with bounded(connection):
+        connection.release()

@@ -17,7 +17,14 @@ from kombu.common import maybe_declare
 from kombu.exceptions import OperationalError
 
 from celeriac.reference.clock import Clock
-from celeriac.reference.connections import Pool, connect_once, connection_errors, discard, drop_if_dead
+from celeriac.reference.connections import (
+    Pool,
+    bounded,
+    connect_once,
+    connection_errors,
+    discard,
+    drop_if_dead,
+)
 from celeriac.reference.message import TaskMessage
 from celeriac.reference.retry import RetryPolicy, waits
 from celeriac.reference.routing import Route
@@ -129,10 +136,11 @@ class Publisher:
             def attempt() -> None:
                 try:
                     channel = connect_once(line)
-                    if prepare is not None:
-                        prepare(channel)
-                    maybe_declare(route.queue, channel)
-                    _send(channel, message, route)
+                    with bounded(line):
+                        if prepare is not None:
+                            prepare(channel)
+                        maybe_declare(route.queue, channel)
+                        _send(channel, message, route)
                 except BaseException:
                     discard(line)
                     raise

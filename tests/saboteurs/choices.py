@@ -35,7 +35,7 @@ CHOICES: Mapping[str, tuple[Way, ...]] = {
     ),
     "ERR-004": (
         Way("published over another connection", "reference", "published_without_confirm"),
-        Way("an error", "loss_is_an_error", "loss_is_hushed_up"),
+        Way("an error", "reference", "loss_is_hushed_up"),
     ),
     "ADV-002": (
         Way("the given one is carried", "half_an_address", "exchange_taken_for_a_queue"),

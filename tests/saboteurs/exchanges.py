@@ -9,6 +9,8 @@ from typing import Any
 from unittest import mock
 from zoneinfo import ZoneInfo
 
+from amqp.exceptions import ConsumerCancelled
+
 from celeriac.reference import app, message
 from celeriac.reference.app import App
 from celeriac.reference.message import TaskMessage
@@ -24,6 +26,7 @@ __all__ = [
     "recalled",
     "refused",
     "requeued",
+    "was_cancelled",
     "with_headers",
     "with_properties",
     "without",
@@ -120,3 +123,8 @@ def naive_is_local(name: str) -> Change:
         return _with_moment(request, name, local.astimezone(UTC))
 
     return admitted(change)
+
+
+def was_cancelled(error: BaseException) -> bool:
+    """Answer whether a worker has lost its consumer, and neither its channel nor its connection."""
+    return isinstance(error.__cause__, ConsumerCancelled)

@@ -10,12 +10,10 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from unittest import mock
 
-from amqp.exceptions import ConnectionError as AmqpConnectionError
 from kombu import compression as compression_schemes
-from kombu.exceptions import OperationalError
 from kombu.utils.json import JSONEncoder
 
-from celeriac.reference import app, codecs, message, publishing, routing, settings, times
+from celeriac.reference import app, codecs, message, routing, settings, times
 from celeriac.reference.app import App
 from celeriac.reference.codecs import Encoded
 from celeriac.reference.message import TaskMessage
@@ -38,7 +36,6 @@ _resolve_options = App._resolve
 _wire_moment = times.wire_moment
 _timelimit = intake._timelimit
 _begin = Worker._begin
-_publish_raw = publishing.publish_raw
 _refuse = Worker._refuse
 _check_number = OPTIONS["countdown"]
 
@@ -127,13 +124,6 @@ def _only_forwards(name: str, value: Any) -> None:
     _check_number(name, value)
     if value < 0:
         raise ValueError(f"option {name} is {value!r}, expected a number of at least 0")
-
-
-def _loss_is_an_error(*args: Any, **kwargs: Any) -> None:
-    try:
-        _publish_raw(*args, **kwargs)
-    except (AmqpConnectionError, OSError) as error:
-        raise OperationalError("the connection was lost while a message was being published") from error
 
 
 def _empty_is_null(value: Any, name: str) -> datetime | None:
@@ -239,12 +229,6 @@ ODDITIES = (
         "a negative countdown is refused",
         (mock.patch.dict(OPTIONS, countdown=_only_forwards),),
         where=("ETA-009",),
-    ),
-    Oddity(
-        "loss_is_an_error",
-        "a call whose connection is lost while it publishes raises at once, retry or not",
-        (mock.patch.object(publishing, "publish_raw", _loss_is_an_error),),
-        where=("ERR-004",),
     ),
     Oddity(
         "lenient_worker",

@@ -18,7 +18,7 @@ _timeout_ms = Leasing._timeout_ms
 
 
 def _other_code(self: Leasing, channel: Channel, error: BrokerError) -> None:
-    if error.code == 406:
+    if error.code == 406 and not any(delivery.queue.limits.quorum for delivery in channel.unacked.values()):
         error.code = 541
     _fail_channel(self, channel, error)
 
@@ -26,7 +26,8 @@ def _other_code(self: Leasing, channel: Channel, error: BrokerError) -> None:
 def _early(sweeping: bool) -> Change:
     def timeout_ms(self: Leasing, delivery: Delivery, policy: LeasePolicy) -> int:
         real = _timeout_ms(self, delivery, policy)
-        return real * 9 // 10 if (policy.check.value == "sweep") is sweeping else real
+        concerned = (policy.check.value == "sweep") is sweeping and not delivery.queue.limits.quorum
+        return real * 9 // 10 if concerned else real
 
     return mock.patch.object(Leasing, "_timeout_ms", timeout_ms)
 
@@ -40,13 +41,13 @@ SABOTEURS = (
     ),
     Saboteur(
         "closed_with_another_code",
-        "the channel of an overdue delivery is closed with 541",
+        "the channel of an overdue delivery from a classic queue is closed with 541",
         (mock.patch.object(Leasing, "fail_channel", _other_code),),
         "TIM-001",
     ),
     Saboteur(
         "closed_early",
-        "the channel of a delivery is closed when nine tenths of consumer_timeout have passed",
+        "the channel of a delivery from a classic queue is closed when nine tenths of consumer_timeout have passed",
         (_early(sweeping=False),),
         "TIM-002",
     ),

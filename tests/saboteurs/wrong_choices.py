@@ -32,7 +32,7 @@ def _refused_too_late(
 def _hushed_up(*args: Any, **kwargs: Any) -> None:
     try:
         _publish_raw(*args, **kwargs)
-    except (AmqpConnectionError, OSError):
+    except (AmqpConnectionError, ConnectionError):
         return
 
 
@@ -48,5 +48,7 @@ SABOTEURS = (
         "when the connection is lost while a message is being published, the call returns as if nothing had happened",
         (mock.patch.object(publishing, "publish_raw", _hushed_up),),
         "ERR-004",
+        also=("RTY-021", "RTY-022", "RTY-025"),
+        because="whoever does not learn of a loss cannot send again",
     ),
 )

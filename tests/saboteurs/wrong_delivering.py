@@ -114,7 +114,7 @@ def _empty_list_is_no_keywords(body: Any) -> Any:
 
 def _unmarked(channel: Channel) -> None:
     for delivery in channel.unacked.values():
-        delivery.item.redelivered = False
+        delivery.item.redelivered = delivery.queue.limits.quorum
 
 
 def _overdue_unmarked(self: Leasing, channel: Channel, error: BrokerError) -> None:
@@ -132,7 +132,7 @@ def _lost_unmarked(self: Broker, session: Session, code: int = 200, *rest: Any, 
 
 def _since_the_channel_opened(self: Leasing, delivery: Delivery, policy: LeasePolicy) -> float:
     consumer = delivery.consumer
-    if policy.check is Check.SWEEP or consumer is None:
+    if policy.check is Check.SWEEP or consumer is None or delivery.queue.limits.quorum:
         return _deadline_of(self, delivery, policy)
     return consumer.channel.opened_at + self._timeout_ms(delivery, policy) / 1000
 

@@ -14,10 +14,10 @@ from celeriac.reference.worker.consumer import Consumer
 from celeriac.reference.worker.intake import Request
 from celeriac.reference.worker.schedule import Schedule
 from celeriac.reference.worker.worker import Worker
-from tests.saboteurs.exchanges import admitted, naive_is_local
-from tests.saboteurs.variants import Saboteur
+from tests.saboteurs.exchanges import admitted, naive_is_local, was_cancelled
+from tests.saboteurs.variants import Change, Saboteur
 
-__all__ = ["SABOTEURS", "Detached"]
+__all__ = ["SABOTEURS", "Detached", "keeps_its_copies", "redelivered_at_once"]
 
 _wire_moment = times.wire_moment
 _hold = Worker._hold
@@ -83,27 +83,36 @@ class Detached:
         """Do nothing."""
 
 
-def _keeps_its_copies(self: Worker, error: Any) -> None:
-    held = [request for _, _, request in self._schedule._heap]
-    _lost(self, error)
-    for request in held:
-        context = replace(request.context, retries=request.context.retries + 1_000)
-        self._schedule.add(replace(request, message=Detached(request.message), context=context))
+def keeps_its_copies(*, cancelled: bool) -> Change:
+    """Answer the exchange of a worker that executes what it has lost, with its consumer alone or with more."""
+
+    def lost(self: Worker, error: Any) -> None:
+        held = [request for _, _, request in self._schedule._heap]
+        _lost(self, error)
+        for request in held if was_cancelled(error) is cancelled else ():
+            context = replace(request.context, retries=request.context.retries + 1_000)
+            self._schedule.add(replace(request, message=Detached(request.message), context=context))
+
+    return mock.patch.object(Worker, "_lost", lost)
 
 
-def _remembers_its_loss(self: Worker, error: Any) -> None:
-    vars(self)["lost"] = True
-    _lost(self, error)
+def redelivered_at_once(*, cancelled: bool) -> tuple[Change, ...]:
+    """Answer the exchanges of a worker that starts at once what it has lost, with its consumer alone or with more."""
 
+    def lost(self: Worker, error: Any) -> None:
+        vars(self)["lost"] = was_cancelled(error) is cancelled
+        _lost(self, error)
 
-def _redelivered_at_once(self: Worker, request: Request) -> None:
-    again = "lost" in vars(self) and request.context.delivery_info["redelivered"]
-    _hold(self, replace(request, eta=None) if again else request)
+    def hold(self: Worker, request: Request) -> None:
+        again = vars(self).get("lost") and request.context.delivery_info["redelivered"]
+        _hold(self, replace(request, eta=None) if again else request)
+
+    return mock.patch.object(Worker, "_lost", lost), mock.patch.object(Worker, "_hold", hold)
 
 
 def _never_reconnects(self: Worker, error: Any) -> None:
     _lost(self, error)
-    self._running = False
+    self.stop()
 
 
 def _counts_down_again(self: Worker, request: Request) -> None:
@@ -190,16 +199,13 @@ SABOTEURS = (
     Saboteur(
         "keeps_what_it_has_lost",
         "a worker whose channel was closed executes the copies that it held, too",
-        (mock.patch.object(Worker, "_lost", _keeps_its_copies),),
+        (keeps_its_copies(cancelled=False),),
         "TIM-007",
     ),
     Saboteur(
         "redelivered_at_once",
         "after a closed channel, redelivered tasks are started at once",
-        (
-            mock.patch.object(Worker, "_lost", _remembers_its_loss),
-            mock.patch.object(Worker, "_hold", _redelivered_at_once),
-        ),
+        redelivered_at_once(cancelled=False),
         "TIM-008",
     ),
     Saboteur(

@@ -64,15 +64,17 @@ def _null_is_thirty(*layers: Policy) -> RetryPolicy:
 
 
 def _published_again(attempt: Callable[[], None], *rest: Any) -> None:
-    attempts = 0
+    refused = []
 
     def counted() -> None:
-        nonlocal attempts
-        attempts += 1
-        attempt()
+        try:
+            attempt()
+        except ConnectionRefusedError as error:
+            refused.append(error)
+            raise
 
     _attempt_until(counted, *rest)
-    if attempts > 1:
+    if refused:
         attempt()
 
 
@@ -285,7 +287,7 @@ SABOTEURS = (
     ),
     Saboteur(
         "published_twice_after_a_retry",
-        "an attempt that follows a failed one publishes twice",
+        "an attempt that follows a refused one publishes twice",
         (mock.patch.object(publishing, "attempt_until", _published_again),),
         "RTY-010",
     ),
@@ -366,6 +368,8 @@ SABOTEURS = (
         "the producer does not wait for the broker to take a message",
         (mock.patch.object(publishing, "publish_raw", _without_confirm),),
         "ERR-004",
+        also=("RTY-021", "RTY-022", "RTY-025", "ERR-009"),
+        because="whoever does not learn of a loss cannot send again, and to whom nothing is due nobody is late",
         seen="Celery 5.5.3 (celery#5410, kombu#59)",
     ),
     Saboteur(
