@@ -13,6 +13,11 @@ A moved clock wakes nobody: a process that sleeps in ``poll`` for ten minutes sl
 the harness waits until the world is *still*: no new record for a moment, and no client that has not looked at its clock
 (``tap.pulse``).  A client that cannot be woken is not waited for again.
 
+One thing cannot be moved, and stands still instead: ``libfaketime`` 0.9.10 lets CLOCK_MONOTONIC begin in 1970, and does
+not know ``sem_clockwait``, with which CPython since 3.11 waits for a lock that has a timeout.  In a preloaded process
+``Event.wait(timeout)``, ``Queue.get(timeout=...)`` and ``Lock.acquire(timeout=...)`` therefore end by what they wait
+for, but never by their timeout, moved or not.  ``time.sleep`` and waits for sockets are not touched by that.
+
 How long the steps are follows from how long nothing has happened: a twentieth of that.  So what is due in seconds is
 seen to a tenth of a second, and half an hour passes in a few seconds.  Whatever happens starts the count anew.
 """
@@ -69,7 +74,7 @@ def step(idle: float, left: float) -> float:
         idle: seconds that it has been moved since something happened.
         left: seconds that are left to wait.
     """
-    longest = min(FARTHEST, left - FAR / 12) if idle >= FAR and left > FAR / 8 else LONGEST
+    longest = FARTHEST if idle >= FAR and left > FAR / 8 else LONGEST
     return min(max(SHORTEST, GROWTH * idle), longest, left)
 
 
@@ -85,6 +90,7 @@ class ControlFile:
         """Set the offset; readers see the old text or the new one."""
         fresh = self.folder / "next"
         fresh.write_text(f"+{seconds:.6f}\n", encoding="ascii")
+        fresh.chmod(0o644)  # whatever the umask
         fresh.replace(self.folder / FILE)
 
     def variables(self, folder: str | None = None) -> dict[str, str]:

@@ -133,12 +133,62 @@ def test_redelivered_wants_the_flag_on_all_but_the_first(flags: list[bool], verd
     assert oracles.redelivered(log, "t").verdict == verdict
 
 
-def test_redelivered_after_measures_from_the_first_delivery() -> None:
-    """The second delivery may not come before the timeout."""
-    log = history((0.0, "delivered", {}), (3600.0, "delivered", {}))
-    assert oracles.redelivered_after(log, "t", 3600).verdict == "pass"
-    assert oracles.redelivered_after(log, "t", 3600.1).verdict == "fail"
-    assert oracles.redelivered_after(history((0.0, "delivered", {})), "t", 1).verdict == "fail"
+@pytest.mark.parametrize(("slack", "second", "verdict"), [
+    (0.0, 3599.999, "fail"), (0.0, 3600.0, "pass"), (0.0, 3700.0, "pass"), (0.0, 3700.001, "fail"),
+    (0.005, 3599.996, "pass"), (0.005, 3700.004, "pass"), (0.005, 3599.99, "fail"), (0.005, 3700.01, "fail"),
+])  # fmt: skip
+def test_redelivered_within_measures_from_the_first_delivery(
+    slack: float, second: float, verdict: str
+) -> None:
+    """The second delivery comes neither before the first moment nor after the last, but for the slack of the stamps."""
+    log = history((10.0, "delivered", {}), (10.0 + second, "delivered", {}), slack=slack)
+    assert oracles.redelivered_within(log, "t", 3600.0, 3700.0).verdict == verdict
+
+
+def test_redelivered_within_judges_the_second_delivery_of_this_task() -> None:
+    """A third delivery changes nothing, another task's is not counted, and a single one is not enough."""
+    first, second, third = ((at, "delivered", {}) for at in (0.0, 5.0, 500.0))
+    assert oracles.redelivered_within(history(first, second, third), "t", 4.0, 6.0).verdict == "pass"
+    alone = oracles.redelivered_within(history(first, (5.0, "delivered", {"task_id": "u"})), "t", 4.0, 6.0)
+    assert (alone.verdict, alone.observed) == ("fail", "delivered once")
+    assert oracles.redelivered_within(history(), "t", 4.0, 6.0).observed == "delivered never"
+
+
+@pytest.mark.parametrize("number", [0, 1, 2, 3])
+def test_delivered_counts_exactly(number: int) -> None:
+    """Only the number that is asked for passes, and other tasks do not count."""
+    other = (0.0, "delivered", {"task_id": "u"})
+    log = history(other, *[(float(at), "delivered", {}) for at in range(number)])
+    assert oracles.delivered(log, "t").verdict == ("pass" if number == 1 else "fail")
+    assert oracles.delivered(log, "t", times=number).verdict == "pass"
+    assert oracles.delivered(log, "t", times=number + 1).verdict == "fail"
+
+
+@pytest.mark.parametrize(
+    ("at", "verdict"), [(1799.999, "fail"), (1800.0, "pass"), (1862.0, "pass"), (1862.001, "fail")]
+)
+def test_consumer_cancelled_is_exact_on_both_sides(at: float, verdict: str) -> None:
+    """Neither before the timeout, nor later than one interval and the lateness after it."""
+    log = history((0.0, "delivered", {}), (at, "cancelled", {"consumer_tag": "c"}))
+    assert oracles.consumer_cancelled(log, "t", 1800, 60, 2.0).verdict == verdict
+
+
+def test_consumer_cancelled_wants_the_channel_left_open() -> None:
+    """No cancel, no delivery, or a channel that the broker closes as well is not the cancelling of a consumer."""
+    delivery, cancel = (0.0, "delivered", {}), (1800.0, "cancelled", {"consumer_tag": "c"})
+    close = (1800.0, "closed", {"scope": "channel", "by": "broker", "code": 406, "text": "late"})
+    own = (1801.0, "closed", {"scope": "channel", "by": "client", "code": 200, "text": "bye"})
+    observed = [
+        oracles.consumer_cancelled(history(*log), "t", 1800, 60, 0.0)
+        for log in ((), (delivery,), (cancel,), (delivery, cancel, close), (delivery, close))
+    ]
+    assert [judgement.verdict for judgement in observed] == ["fail"] * 5
+    assert [judgement.observed for judgement in observed[1:4]] == [
+        "no consumer was cancelled",
+        "no consumer was cancelled",
+        "a channel was closed",
+    ]
+    assert oracles.consumer_cancelled(history(delivery, cancel, own), "t", 1800, 60, 0.0).verdict == "pass"
 
 
 def judge_attempts(*runs: list[float], waits: list[float]) -> str:

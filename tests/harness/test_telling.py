@@ -27,7 +27,7 @@ class Clumsy(Adapter):
 
 def test_an_exception_of_an_adapter_is_named_first() -> None:
     """The first line names the exception; the traceback begins in the adapter, not in the harness."""
-    stage: Any = SimpleNamespace(adapter=GuardedAdapter(Clumsy(), 5.0))
+    stage: Any = SimpleNamespace(adapter=GuardedAdapter(Clumsy(), 5.0), now=lambda: 0.0)
     answer = Stage.request(stage, "call", Call("celeriac.add"))
     assert isinstance(answer, Broken)
     first, *rest = answer.detail.splitlines()
