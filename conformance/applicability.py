@@ -16,10 +16,13 @@ LINKS: Mapping[str, str] = {"embedded": "amqp", "rabbitmq": "amqp", "redis": "re
 
 #: Flavour of broker -> the kinds of time-out it can be given; which of them a version has, its provider tells.
 LEASES: Mapping[str, tuple[str, ...]] = {
-    "embedded": ("channel-close", "redeliver", "consumer-cancel", "patient", "endless", "queue-argument"),
+    "embedded": (
+        *("channel-close", "redeliver", "consumer-cancel"),
+        *("patient", "patient-redeliver", "endless", "queue-argument", "policy"),
+    ),
     "rabbitmq": ("channel-close", "consumer-cancel", "patient", "endless", "queue-argument", "policy"),
-    "redis": ("redeliver", "patient"),
-    "valkey": ("redeliver", "patient"),
+    "redis": ("redeliver", "patient", "patient-redeliver"),
+    "valkey": ("redeliver", "patient", "patient-redeliver"),
 }
 
 

@@ -76,9 +76,14 @@ LEASE_DIALECTS: Mapping[Lease, str] = {
     "redeliver": "redis-kombu",
     "consumer-cancel": "rabbit-4.3",
     "patient": "rabbit-3.10",
+    "patient-redeliver": "redis-kombu",
     "endless": "rabbit-4.3",
     "queue-argument": "rabbit-4.0",
+    "policy": "rabbit-4.0",
 }
+
+#: Leases whose time-out is the queue's own.
+OF_QUEUES: tuple[Lease, ...] = ("queue-argument", "policy")
 
 #: What the embedded broker does to the holder -> what a lease of that kind is called.
 ENDINGS: Mapping[Action, Ending | Literal["redeliver"]] = {
@@ -128,22 +133,23 @@ def setting(
     if lease is None:
         return Setup(dialect=name), None
     policies = [policy for policy in (dialect(name).classic, dialect(name).quorum) if policy is not None]
-    if lease == "policy" or (lease == "queue-argument" and not any(p.queue_argument for p in policies)):
+    if lease in OF_QUEUES and not any(policy.queue_argument for policy in policies):
         raise NotApplicable(f"no queue of {name} has a time-out of its own by {lease}")
     if lease == "endless":
         if dialect(name).classic is not None:
             raise NotApplicable(f"{name} has a default timeout for classic queues")
         return Setup(dialect=name), LeaseTimes(FOR_EVER, 0.0, ENDINGS[policies[0].action])
-    found = [policy for policy in policies if lease in {"patient", "queue-argument", ENDINGS[policy.action]}]
+    wanted = lease.removeprefix("patient-")
+    found = [policy for policy in policies if wanted in {"patient", *OF_QUEUES, ENDINGS[policy.action]}]
     if not found:
         raise NotApplicable(
-            f"{name} ends overdue deliveries by {ENDINGS[policies[0].action]}, not by {lease}"
+            f"{name} ends overdue deliveries by {ENDINGS[policies[0].action]}, not by {wanted}"
         )
     kind = ENDINGS[found[0].action]
     interval = found[0].interval_ms / 1000
-    if lease == "patient":
+    if lease.startswith("patient"):
         return Setup(timeout=FOR_EVER, dialect=name), LeaseTimes(FOR_EVER, interval, kind)
-    if lease == "queue-argument":
+    if lease in OF_QUEUES:
         own = short or LeaseTimes(OWN, interval, kind)
         return Setup(interval=short.interval if short else None, dialect=name), replace(own, kind=kind)
     if short is not None:
@@ -196,6 +202,10 @@ class InProcessSite:
         session = self._broker.open_session("harness")
         self._broker.declare_queue(self._broker.open_channel(session, 1), queue, durable=True)
         self._broker.close_session(session)
+
+    def set_policy(self, pattern: str, definition: Mapping[str, Any]) -> None:
+        """Set a policy for the queues whose names match."""
+        self._broker.set_policy(pattern, definition)
 
     def refuse(self, yes: bool) -> None:
         """Turn away new connections, or accept them again."""

@@ -33,16 +33,17 @@ def special_queue(world: World, **arguments: Any) -> tuple[str, dict[str, Any]]:
 def until_ended_or_stopped(world: World, sent: Sent, workers: Sequence[str]) -> None:
     """Wait for the end of the task, or of all workers."""
     history = world.history
-    world.until(
-        lambda: (
-            bool(history.of("ended", task_id=sent.task_id))
-            or all(history.of("stopped", worker=worker) for worker in workers)
-        )
-    )
+    world.until(lambda: bool(history.of("ended", task_id=sent.task_id)) or _have_stopped(world, workers))
+
+
+def _have_stopped(world: World, workers: Sequence[str]) -> bool:
+    return all(world.history.of("stopped", worker=worker) for worker in workers)
 
 
 def run_to_the_end(world: World, sent: Sent, *workers: str, **start: Any) -> None:
     """Wait until the task has ended; when all workers have stopped by themselves, a successor starts.
+
+    One that is there and does nothing any more has no successor.
 
     Args:
         world: where.
@@ -53,7 +54,8 @@ def run_to_the_end(world: World, sent: Sent, *workers: str, **start: Any) -> Non
     running = list(workers)
     for _ in range(SUCCESSORS):
         until_ended_or_stopped(world, sent, running)
-        if world.history.first("ended", task_id=sent.task_id) is not None:
+        ended = world.history.first("ended", task_id=sent.task_id) is not None
+        if ended or not _have_stopped(world, running):
             break
         running.append(world.worker(**start))
     world.expect("ended", task_id=sent.task_id)

@@ -23,7 +23,6 @@ from celeriac.conformance.progress import waiting
 from celeriac.conformance.providers import BrokerInfo, Lease, LeaseTimes
 from celeriac.conformance.strategies import examples
 from celeriac.conformance.tap import BlackHole, Fault
-from celeriac.conformance.verdicts import NotApplicable
 
 if TYPE_CHECKING:
     from celeriac.conformance.calls import LeaseNeed
@@ -169,13 +168,13 @@ class Stage(ABC):
         """Make sure that a queue is there before anybody sends to it."""
         self._injector.declare(queue, arguments)
 
+    @abstractmethod
     def set_policy(self, pattern: str, definition: Mapping[str, Any]) -> None:
         """Set a policy of RabbitMQ for the queues whose names match.
 
         Raises:
             NotApplicable: this broker has no policies.
         """
-        raise NotApplicable(f"no policy can be set on {self.broker.flavour} {self.broker.version}")
 
     def waiting(self) -> Mapping[str, Collection[str]]:
         """Answer the ids of the tasks that wait in each queue of the harness's own; over AMQP they are taken out."""

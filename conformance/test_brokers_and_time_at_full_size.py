@@ -41,11 +41,11 @@ def test_countdown_survives_with_the_guides_remedy(world: World, countdown: floa
     world.judge("TIM-005", oracles.executed(world.history, sent.task_id))
 
 
-@check("TIM-013", lease="patient", link="redis", horizon=3 * HOUR, roles=("worker",))
+@check("TIM-013", lease="patient-redeliver", horizon=3 * HOUR, roles=("worker",))
 @pytest.mark.parametrize("workers", [1, 2])
 def test_countdown_survives_with_a_larger_visibility_timeout(world: World, workers: int) -> None:
     """With a visibility_timeout that is longer, a countdown of two hours costs one delivery, whoever sweeps."""
-    world.begin(lease="patient")
+    world.begin(lease="patient-redeliver")
     for _ in range(workers):
         world.worker()
     sent = hold_for(world, 2 * HOUR)

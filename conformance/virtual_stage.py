@@ -90,6 +90,10 @@ class VirtualStage(Stage):
         self._site.close()
         self.simulated_s += self._clock.monotonic()
 
+    def set_policy(self, pattern: str, definition: Mapping[str, Any]) -> None:
+        """Set a policy for the queues whose names match."""
+        self._site.set_policy(pattern, definition)
+
     def _refused(self, at: float) -> None:
         self.history.add("refused", at, "broker")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from celeriac.adapters.probes import Reporter
 from celeriac.adapters.reference.application import application, register, reporter
@@ -54,7 +54,13 @@ class VirtualWorkers:
         app = application(self._scenario, broker_url=spec.broker_url, settings=spec.settings)
         report = reporter(app, spec.name, self._emit)
         register(app, self._scenario, report)
-        worker = Worker(app, spec.queues, hostname=spec.name)
+
+        def heard(kind: str, data: Mapping[str, Any]) -> None:
+            if kind == "stopped" and spec.name in self._workers:  # by itself: nobody has asked it to
+                del self._workers[spec.name]
+                report("stopped", exit_code=data["exit_code"])
+
+        worker = Worker(app, spec.queues, hostname=spec.name, observer=heard)
         self._workers[spec.name] = _Running(app, worker, report)
         worker.start()
         if not app.clock.wait_for(lambda: worker.connected, _START):

@@ -35,9 +35,17 @@ __all__ = [
 
 Link = Literal["amqp", "redis"]
 #: The ways to take a message back, and what a broker can be asked for beside them: to be as patient as the guide
-#: advises, to take nothing back by default, to take the time-out from the queue or from a policy.
+#: advises, and in one case to have redelivered quietly if it were not; to take nothing back by default; to take the
+#: time-out from the queue or from a policy.
 Lease = Literal[
-    "channel-close", "redeliver", "consumer-cancel", "patient", "endless", "queue-argument", "policy"
+    "channel-close",
+    "redeliver",
+    "consumer-cancel",
+    "patient",
+    "patient-redeliver",
+    "endless",
+    "queue-argument",
+    "policy",
 ]
 
 #: Every flavour and the protocol it speaks.

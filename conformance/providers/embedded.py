@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from celeriac.conformance.embedded import (
     DEFAULT_DIALECT,
     LEASE_DIALECTS,
@@ -53,6 +56,11 @@ class EmbeddedProvider(Provider):
         """Move the clocks of the brokers, which are this process' own; what comes due on the way happens in order."""
         for thread in self._threads:
             thread.advance(seconds)
+
+    def set_policy(self, node: Node, name: str, pattern: str, definition: Mapping[str, Any]) -> None:
+        """Set a policy for the queues whose names match; it needs no name."""
+        thread = next(thread for thread in self._threads if thread.port == node.port)
+        thread.call(lambda: thread.broker.set_policy(pattern, definition))
 
     def stop(self) -> None:
         """End the brokers."""

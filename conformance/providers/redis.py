@@ -23,7 +23,7 @@ from celeriac.conformance.providers.readiness import announced_version, await_re
 
 __all__ = ["LEASES", "RedisLeases", "RedisProcess", "arguments"]
 
-LEASES: tuple[Lease, ...] = ("redeliver", "patient")
+LEASES: tuple[Lease, ...] = ("redeliver", "patient", "patient-redeliver")
 
 #: On Redis the clients keep the lease: ``timeout`` is their ``visibility_timeout``, and they look for what is overdue
 #: as soon as one of them connects.  So nobody has to wait for the 100 s between two looks of kombu's event loop.
@@ -71,7 +71,7 @@ class RedisLeases(Provider):
 
     def setting(self, lease: Lease) -> tuple[Setup, LeaseTimes]:
         """Answer that the server is left as it is, and when a delivery comes back."""
-        if lease == "patient":
+        if lease.startswith("patient"):
             return Setup(), LeaseTimes(FOR_EVER, DEFAULT.interval, "redeliver")
         return Setup(), SHORT if self.control is None else DEFAULT
 

@@ -49,6 +49,7 @@ class Core:
     Attributes:
         events: the append-only record.
         sessions, queues, exchanges: what exists, by id or name, in order of creation.
+        policies: pattern of names of queues -> their ``consumer-timeout``, milliseconds; the last one set comes first.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Core:
         self.events = EventLog(clock.now, keep=record)
         self.sessions: dict[int, Session] = {}
         self.queues: dict[str, Queue] = {}
+        self.policies: dict[str, int] = {}
         self.exchanges = {
             name: Exchange(name, kind, durable=True, internal=name == "amq.rabbitmq.trace")
             for name, kind in PREDECLARED

@@ -61,7 +61,8 @@ class LeasePolicy:
         scope: who is looked at.
         action: what happens then.
         holder_learns: whether the holder is told.
-        queue_argument: a queue's ``x-consumer-timeout`` may shorten or lengthen the timeout.
+        queue_argument: a queue's ``x-consumer-timeout`` may shorten or lengthen the timeout, and so may a policy; the
+            shorter of the two counts.
         consumer_argument: a consumer's may, too.
     """
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 
 from celeriac.reference.broker.effects import CancelConsumer, CloseChannel
 from celeriac.reference.broker.errors import BrokerError, ChannelError
 from celeriac.reference.broker.lease import Action, Check, LeasePolicy, Scope, next_tick
-from celeriac.reference.broker.model import Channel, Delivery
+from celeriac.reference.broker.model import Channel, Delivery, Queue
 from celeriac.reference.broker.publishing import Publishing, settled_in
 from celeriac.reference.broker.timers import TOLERANCE, Timer
 
@@ -55,6 +56,23 @@ class Leasing(Publishing):
             channel.session.emit(effect)
             self.close_channel(channel, error.code, error.text, by="broker")
 
+    def set_policy(self, pattern: str, definition: Mapping[str, int]) -> None:
+        """Set a policy for the queues whose names match; it counts for what they have delivered before, too.
+
+        Args:
+            pattern: a regular expression.
+            definition: ``consumer-timeout`` in milliseconds; there is no other key.
+
+        Raises:
+            ValueError: this version does not have such a policy.
+        """
+        policies = [policy for policy in (self.dialect.classic, self.dialect.quorum) if policy is not None]
+        if definition.keys() != {"consumer-timeout"} or not any(policy.queue_argument for policy in policies):
+            raise ValueError(f"{self.dialect.name} has no policy of {', '.join(definition) or 'nothing'}")
+        self.policies = {pattern: definition["consumer-timeout"], **self.policies}
+        for channel in self._channels():
+            super()._lease_taken(channel)
+
     def lease_due(self, channel: Channel, delivery: Delivery) -> float | None:
         """Answer when a delivery that ``channel`` holds will be taken away from it, ``monotonic()`` seconds.
 
@@ -84,8 +102,13 @@ class Leasing(Publishing):
         consumer = delivery.consumer
         if policy.consumer_argument and consumer is not None and consumer.timeout_ms is not None:
             return consumer.timeout_ms
-        own = delivery.queue.limits.consumer_timeout_ms
-        return own if policy.queue_argument and own is not None else policy.timeout_ms
+        if not policy.queue_argument:
+            return policy.timeout_ms
+        said = (delivery.queue.limits.consumer_timeout_ms, self._policy_timeout_ms(delivery.queue))
+        return min((own for own in said if own is not None), default=policy.timeout_ms)
+
+    def _policy_timeout_ms(self, queue: Queue) -> int | None:
+        return next((own for pattern, own in self.policies.items() if re.search(pattern, queue.name)), None)
 
     def _deadline_of(self, delivery: Delivery, policy: LeasePolicy) -> float:
         return delivery.taken_at + self._timeout_ms(delivery, policy) / 1000

@@ -114,6 +114,38 @@ def test_a_queue_may_set_the_timeout_where_the_dialect_knows_that(name: str, clo
     assert world.channel.closed is closes
 
 
+def test_a_policy_sets_the_timeout_of_the_queues_that_it_names() -> None:
+    """The last policy that matches counts, for what is held already, too; not against a shorter argument."""
+    world = World("rabbit-4.3", QUORUM)
+    world.broker.consume(world.channel, "q", "c")
+    world.publish()
+    world.broker.set_policy("^other", {"consumer-timeout": 1000})
+    world.clock.advance(2)
+    assert world.channel.unacked
+    world.broker.set_policy("^q$", {"consumer-timeout": 50_000})
+    world.broker.set_policy("^q", {"consumer-timeout": 10_000})
+    world.clock.advance(7.999)
+    assert world.channel.unacked
+    world.clock.advance(0.001)
+    assert not world.channel.unacked
+    short = World("rabbit-4.0", {"x-consumer-timeout": 1000})
+    short.broker.set_policy("q", {"consumer-timeout": 600_000})
+    short.broker.consume(short.channel, "q", "c")
+    short.publish()
+    short.clock.advance(60)
+    assert short.channel.closed
+
+
+@pytest.mark.parametrize(
+    ("name", "definition"),
+    [("rabbit-3.10", {"consumer-timeout": 1000}), ("rabbit-4.0", {"max-length": 1}), ("rabbit-4.0", {})],
+)
+def test_a_policy_that_the_dialect_does_not_know_is_refused(name: str, definition: dict[str, int]) -> None:
+    """Before 3.12 there is no policy of a timeout, and other policies there are none."""
+    with pytest.raises(ValueError, match=f"{name} has no policy of"):
+        World(name).broker.set_policy("q", definition)
+
+
 def test_a_timeout_of_zero_means_the_next_tick() -> None:
     """Zero is no way to switch the timeout off."""
     world = World("rabbit-3.10", consumer_timeout_ms=0)
