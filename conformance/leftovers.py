@@ -17,10 +17,8 @@ Three occasions end what is in it:
 * ``reap``, at the start of the next run, for runs whose lock is free: the kernel frees it with the process, whatever
   killed that.  A run that lives is left alone, so any number of them may be side by side.
 
-A process is killed only if its number *and* the moment of its start are those entered, so that a number given to
-somebody else since then is safe; a folder is removed only if it has our name and belongs to this user.  Where there
-is no ``/proc``, processes are not entered.  Where the cache folder cannot be written to, or files cannot be locked,
-the register is in memory: only a killed run then leaves something behind.
+Where there is no ``/proc``, processes are not entered (``ending`` says why).  Where the cache folder cannot be written
+to, or files cannot be locked, the register is in memory: only a killed run then leaves something behind.
 """
 
 from __future__ import annotations
@@ -30,24 +28,17 @@ import json
 import os
 import secrets
 import shutil
-import signal
-import stat
 import tempfile
 import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from celeriac.conformance.ending import PREFIX, Entry, Swept, born, sweep
 from celeriac.conformance.environments import cache_folder
 
 __all__ = [
     "LABEL",
-    "Entry",
-    "Swept",
     "enter_container",
     "enter_group",
     "private_folder",
@@ -59,66 +50,11 @@ __all__ = [
     "strike_group",
 ]
 
-Kind = Literal["group", "container", "folder"]
-
 #: What the label of every container of a run is called; its value is ``run_name()``.
 LABEL = "org.celeriac.run"
 
-#: How the names of folders begin, and those of containers.
-PREFIX = "celeriac-"
-
-#: In which order things end, and what one of them and several are called.
-KINDS: Mapping[Kind, tuple[str, str]] = {
-    "group": ("process", "processes"),
-    "container": ("container", "containers"),
-    "folder": ("folder", "folders"),
-}
-
-#: Seconds that a killed process may take to vanish.
-_PATIENCE = 5.0
-_POLL = 0.005
-
 #: What says that there is no register to keep or to read: no home, no rights, no space, no locks.
 _NOT_HERE = (OSError, ImportError, RuntimeError)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """Something that a run has started.
-
-    Attributes:
-        kind: what it is.
-        name: the number of the process that leads the group, the container's name, or the folder's path.
-        born: when that process was started, as the kernel counts it; empty for the others.
-    """
-
-    kind: Kind
-    name: str
-    born: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Swept:
-    """What became of the entries of runs that have ended.
-
-    Attributes:
-        ended: those that were still there, and are not any more.
-        kept: those that could not be ended now, each with the reason.
-    """
-
-    ended: tuple[Entry, ...] = ()
-    kept: tuple[tuple[Entry, str], ...] = ()
-
-    def __str__(self) -> str:
-        """Answer a line for whoever starts the next run; empty if there was nothing to do."""
-        found = Counter(entry.kind for entry in self.ended)
-        counted = [f"{found[kind]} {KINDS[kind][found[kind] > 1]}" for kind in KINDS if found[kind]]
-        said = [f"removed what a killed run had left: {', '.join(counted)}"] if counted else []
-        said += [
-            f"a killed run has left the {KINDS[entry.kind][0]} {entry.name}: {why}"
-            for entry, why in self.kept
-        ]
-        return "; ".join(said)
 
 
 # -- for those who start something ----------------------------------------------------------------------------------
@@ -155,8 +91,8 @@ def scratch_folder() -> Iterator[Path]:
 
 def enter_group(pid: int) -> None:
     """Enter the group of processes that the child ``pid`` of this process leads."""
-    if born := _born(pid):
-        _register().enter(Entry("group", str(pid), born))
+    if moment := born(pid):
+        _register().enter(Entry("group", str(pid), moment))
 
 
 def strike_group(pid: int) -> None:
@@ -225,7 +161,7 @@ class _Register:
 
     def close(self) -> None:
         """End what is still there, and remove the file, unless something could not be ended."""
-        if not _sweep(self.entries).kept and self._file is not None:
+        if not sweep(self.entries).kept and self._file is not None:
             self._path.unlink(missing_ok=True)
         self.release()
 
@@ -304,7 +240,7 @@ def _reap(path: Path) -> Swept:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(file).st_nlink and os.fstat(file).st_uid == os.getuid():
-                swept = _sweep(_read(path.read_text("utf-8", "replace")))
+                swept = sweep(_read(path.read_text("utf-8", "replace")))
                 if not swept.kept:
                     path.unlink()
                 return swept
@@ -324,80 +260,3 @@ def _read(text: str) -> dict[Entry, None]:
             else:
                 entries.pop(Entry(kind, name, born), None)
     return entries
-
-
-# -- how each kind ends ---------------------------------------------------------------------------------------------
-
-
-def _sweep(entries: Iterable[Entry]) -> Swept:
-    ended: list[Entry] = []
-    kept: list[tuple[Entry, str]] = []
-    order = list(KINDS)
-    for entry in sorted(entries, key=lambda entry: order.index(entry.kind)):
-        try:
-            if _ENDERS[entry.kind](entry):
-                ended.append(entry)
-        except Exception as error:  # noqa: BLE001 - one that cannot be ended must not keep the others
-            kept.append((entry, " ".join(str(error).split())))
-    return Swept(tuple(ended), tuple(kept))
-
-
-def _end_group(entry: Entry) -> bool:
-    pid = int(entry.name)
-    if _born(pid) != entry.born:
-        return False
-    lives = _lives(pid)
-    with suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
-    deadline = time.monotonic() + _PATIENCE
-    while _born(pid) == entry.born and _lives(pid):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"it survives SIGKILL by {_PATIENCE:g} s")
-        time.sleep(_POLL)
-    return lives
-
-
-def _end_container(entry: Entry) -> bool:
-    from celeriac.conformance.providers import engine
-
-    return engine.remove(entry.name)
-
-
-def _end_folder(entry: Entry) -> bool:
-    path = Path(entry.name)
-    try:
-        about = path.lstat()
-    except FileNotFoundError:
-        return False
-    ours = stat.S_ISDIR(about.st_mode) and about.st_uid == os.getuid()
-    if not ours or not path.is_absolute() or not path.name.startswith(PREFIX):
-        return False
-    shutil.rmtree(path, ignore_errors=True)
-    if path.exists():
-        raise OSError("it cannot be removed")
-    return True
-
-
-_ENDERS: Mapping[Kind, Callable[[Entry], bool]] = {
-    "group": _end_group,
-    "container": _end_container,
-    "folder": _end_folder,
-}
-
-
-def _born(pid: int) -> str:
-    """Answer when a process was started, in the kernel's ticks since boot; empty if there is none or no /proc."""
-    return _stat(pid, 22)
-
-
-def _lives(pid: int) -> bool:
-    return _stat(pid, 3) not in {"", "Z", "X"}
-
-
-def _stat(pid: int, field: int) -> str:
-    """Answer a field of ``/proc/PID/stat``, counted as in proc(5); the name before the third may hold anything."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
-    except OSError:
-        return ""
-    return text.rpartition(")")[2].split()[field - 3]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from celeriac.conformance import terminal
+from celeriac.conformance.ending import Swept
 from celeriac.conformance.evidence import printable
-from celeriac.conformance.leftovers import Swept
 from celeriac.conformance.outcome import RequirementResult
 from celeriac.conformance.progress import Ticker
 from celeriac.conformance.providers import Unavailable
