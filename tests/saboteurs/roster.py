@@ -8,6 +8,7 @@ from celeriac.adapters.reference.adapter import ReferenceAdapter
 from celeriac.conformance.adapter import Adapter
 from tests.saboteurs import (
     odd,
+    odd_leases,
     odd_workers,
     wrong_brokers,
     wrong_calling,
@@ -69,7 +70,7 @@ SABOTEURS: tuple[Saboteur, ...] = (
 #: Those that need a real Redis to be caught.
 ON_REDIS: tuple[Saboteur, ...] = wrong_on_redis.SABOTEURS
 
-ODDITIES: tuple[Oddity, ...] = (*odd.ODDITIES, *odd_workers.ODDITIES)
+ODDITIES: tuple[Oddity, ...] = (*odd.ODDITIES, *odd_workers.ODDITIES, *odd_leases.ODDITIES)
 
 #: The reference itself, by which every variant is measured.
 REFERENCE = Variant("reference", "the reference as it is", ())
