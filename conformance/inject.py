@@ -45,6 +45,9 @@ class Injector(Protocol):
     def outlives(self, seconds: float, move: Callable[[float], None]) -> bool:
         """Answer whether something that ends in half as many seconds is there after ``move(seconds)``."""
 
+    def ask(self) -> None:
+        """Return when the broker has answered, and so has been at work; one that is gone is not an error."""
+
     def close(self, also: Iterable[str] = ()) -> None:
         """Remove the queues and disconnect; a broker that is gone is not an error.
 
@@ -110,6 +113,11 @@ class AmqpInjector:
         """Send the record to the queue ``reply_to``."""
         self.send(reply_message(record), reply_to)
 
+    def ask(self) -> None:
+        """Set a limit that nothing here depends on."""
+        with contextlib.suppress(*self._errors):
+            self._channel.basic_qos(0, 0, False)
+
     def close(self, also: Iterable[str] = ()) -> None:
         """Delete the queues, the exchanges of these names, and disconnect."""
         try:
@@ -117,8 +125,12 @@ class AmqpInjector:
                 self._channel.queue_delete(name)
                 self._channel.exchange_delete(name)
             self._connection.release()
-        except (*self._connection.connection_errors, *self._connection.channel_errors, OSError):
+        except self._errors:
             self._connection.collect()
+
+    @property
+    def _errors(self) -> tuple[type[BaseException], ...]:
+        return (*self._connection.connection_errors, *self._connection.channel_errors, OSError)
 
 
 #: What kombu holds while it looks for messages whose visibility timeout is over.
@@ -177,6 +189,11 @@ class RedisInjector:
             pipe.setex(key, _KEPT, text)
             pipe.publish(key, text)
             pipe.execute()
+
+    def ask(self) -> None:
+        """Send a ping."""
+        with contextlib.suppress(redis.ConnectionError):
+            self._client.ping()
 
     def close(self, also: Iterable[str] = ()) -> None:
         """Delete every list whose name begins like one of the queues, and disconnect."""

@@ -10,8 +10,9 @@ writes the file.  So everybody has one clock, and that clock only ever goes forw
 A moved clock wakes nobody: a process that sleeps in ``poll`` for ten minutes sleeps on.  Therefore time is moved in
 *steps*, and after each step everybody is *woken*: clients and brokers of AMQP by a heartbeat that the tap slips in
 (it also keeps both ends from taking a jump for a dead peer), clients of Redis by ending their blocking commands.  Then
-the harness waits until the world is *still*: no new record for a moment, and no client that has not looked at its clock
-(``tap.pulse``).  A client that cannot be woken is not waited for again.
+the harness waits until the world is *still*: the broker has answered, there was no new record for a moment, and no
+client that has not looked at its clock (``tap.pulse``).  A client that cannot be woken is not waited for again, unless
+it catches up.
 
 One thing cannot be moved, and stands still instead: ``libfaketime`` 0.9.10 lets CLOCK_MONOTONIC begin in 1970, and does
 not know ``sem_clockwait``, with which CPython since 3.11 waits for a lock that has a timeout.  In a preloaded process
@@ -51,7 +52,9 @@ FILE = "offset"
 
 #: Seconds of a step: the shortest, the longest, and once so much has passed in vain, far from the end, the farthest.
 SHORTEST, LONGEST = 0.05, 10.5
-FAR, FARTHEST = 7200.0, 300.0
+#: The farthest is shorter than two heartbeat intervals, a minute each: who looks at the clock in the middle of a step,
+#: before a heartbeat has come, must not take the other end for dead.
+FAR, FARTHEST = 7200.0, 90.0
 GROWTH = 0.05
 
 #: Real seconds without a record before time is moved at all, and between two steps.
@@ -188,7 +191,9 @@ class TravelClock(embedded.WallClock):
             now = time.monotonic()
             if (activity := self._activity()) != seen:
                 since, seen = now, activity
-            late = self._lagging() - self._mute
+            lagging = self._lagging()
+            self._mute &= lagging  # who has caught up will be waited for again
+            late = lagging - self._mute
             if now >= latest:
                 self._mute |= late
                 return False

@@ -90,6 +90,7 @@ class TravelStage(WallStage):
         for tap, _ in self._pulses:
             if tap.is_open:
                 tap.nudge()
+        self._injector.ask()  # or a busy machine would leave the broker behind
 
     def _activity(self) -> int:
         return self._log.end

@@ -50,8 +50,8 @@ def test_steps_grow_from_the_shortest_to_the_longest() -> None:
 
 
 def test_far_steps_are_made_far_from_the_end_only() -> None:
-    """Once two hours have passed in vain a step takes minutes, until a quarter of an hour is left."""
-    assert step(7200.0, DAY) == step(DAY, 901.0) == 300.0
+    """Once two hours have passed in vain a step is the farthest, until a quarter of an hour is left."""
+    assert step(7200.0, DAY) == step(DAY, 901.0) == travel.FARTHEST
     assert step(DAY, 900.0) == 10.5
     assert step(7199.0, DAY) == 10.5
 
