@@ -85,7 +85,7 @@ class TravelStage(WallStage):
         return tap
 
     def _wake(self, seconds: float) -> None:
-        waits = [wait for _, pulse in self._pulses for wait in pulse.longest_waits()]
+        waits = [wait for tap, pulse in self._pulses for wait in pulse.longest_waits(tap.connections())]
         self._provider.moved(seconds, unblock=all(waits))
         for tap, _ in self._pulses:
             if tap.is_open:

@@ -17,7 +17,7 @@ from celeriac.conformance.tap.observer import CLIENT, Frame
 
 __all__ = ["BLOCKING", "Pulse"]
 
-#: Commands of Redis that wait; the last argument, or for some the first, says how long, in seconds.
+#: Commands of Redis that wait; the last argument says how long, in seconds.
 BLOCKING = frozenset({"BRPOP", "BLPOP", "BRPOPLPUSH", "BLMOVE"})
 
 
@@ -67,17 +67,20 @@ class Pulse:
         """Answer those of the open ``connections`` that have not noticed yet what time it is."""
         now = self._now()
         with self._lock:
-            self._clients = {number: c for number, c in self._clients.items() if number in connections}
             return {
                 number
-                for number, client in self._clients.items()
+                for number, client in self._open(connections)
                 if client.ended or 0 < client.interval < now - client.spoke
             }
 
-    def longest_waits(self) -> list[float]:
+    def longest_waits(self, connections: Collection[int]) -> list[float]:
         """Answer for how many seconds each blocked command of Redis may wait; 0 is for ever."""
         with self._lock:
-            return [client.waits for client in self._clients.values() if client.waits is not None]
+            return [client.waits for _, client in self._open(connections) if client.waits is not None]
+
+    def _open(self, connections: Collection[int]) -> list[tuple[int, _Client]]:
+        # the others are kept: one that is just being opened may not be in the collection yet
+        return [(number, client) for number, client in self._clients.items() if number in connections]
 
 
 def _seconds(words: list[bytes]) -> float:

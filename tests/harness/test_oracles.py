@@ -18,6 +18,11 @@ def history(*records: tuple[float, str, dict[str, Any]], slack: float = 0.0) -> 
     return log
 
 
+def delivery(at: float) -> tuple[float, str, dict[str, Any]]:
+    """Answer a delivery of task ``t`` for ``history``."""
+    return at, "delivered", {}
+
+
 def test_not_before_accepts_a_start_at_the_moment() -> None:
     """A start exactly at the ETA is not before it."""
     assert oracles.not_before(history((10.0, "started", {})), "t", 10.0).verdict == "pass"
@@ -147,7 +152,7 @@ def test_redelivered_within_measures_from_the_first_delivery(
 
 def test_redelivered_within_judges_the_second_delivery_of_this_task() -> None:
     """A third delivery changes nothing, another task's is not counted, and a single one is not enough."""
-    first, second, third = ((at, "delivered", {}) for at in (0.0, 5.0, 500.0))
+    first, second, third = delivery(0.0), delivery(5.0), delivery(500.0)
     assert oracles.redelivered_within(history(first, second, third), "t", 4.0, 6.0).verdict == "pass"
     alone = oracles.redelivered_within(history(first, (5.0, "delivered", {"task_id": "u"})), "t", 4.0, 6.0)
     assert (alone.verdict, alone.observed) == ("fail", "delivered once")
@@ -175,12 +180,12 @@ def test_consumer_cancelled_is_exact_on_both_sides(at: float, verdict: str) -> N
 
 def test_consumer_cancelled_wants_the_channel_left_open() -> None:
     """No cancel, no delivery, or a channel that the broker closes as well is not the cancelling of a consumer."""
-    delivery, cancel = (0.0, "delivered", {}), (1800.0, "cancelled", {"consumer_tag": "c"})
+    first, cancel = delivery(0.0), (1800.0, "cancelled", {"consumer_tag": "c"})
     close = (1800.0, "closed", {"scope": "channel", "by": "broker", "code": 406, "text": "late"})
     own = (1801.0, "closed", {"scope": "channel", "by": "client", "code": 200, "text": "bye"})
     observed = [
         oracles.consumer_cancelled(history(*log), "t", 1800, 60, 0.0)
-        for log in ((), (delivery,), (cancel,), (delivery, cancel, close), (delivery, close))
+        for log in ((), (first,), (cancel,), (first, cancel, close), (first, close))
     ]
     assert [judgement.verdict for judgement in observed] == ["fail"] * 5
     assert [judgement.observed for judgement in observed[1:4]] == [
@@ -188,7 +193,7 @@ def test_consumer_cancelled_wants_the_channel_left_open() -> None:
         "no consumer was cancelled",
         "a channel was closed",
     ]
-    assert oracles.consumer_cancelled(history(delivery, cancel, own), "t", 1800, 60, 0.0).verdict == "pass"
+    assert oracles.consumer_cancelled(history(first, cancel, own), "t", 1800, 60, 0.0).verdict == "pass"
 
 
 def judge_attempts(*runs: list[float], waits: list[float]) -> str:

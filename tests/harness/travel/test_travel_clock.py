@@ -224,6 +224,17 @@ def test_the_mute_are_not_waited_for_twice(machine: Machine) -> None:
     assert machine.moves[number][0] - begun >= travel.PATIENCE
 
 
+def test_the_mute_who_catch_up_are_waited_for_again(machine: Machine) -> None:
+    """Who has not noticed in time and then does is waited for like everybody else from then on."""
+    machine.late = {7}
+    machine.clock.wait_for(lambda: False, 50.0)
+    machine.late = set()
+    machine.clock.wait_for(lambda: False, 50.0)
+    machine.late, begun, number = {7}, machine.seconds, len(machine.moves)
+    machine.clock.wait_for(lambda: False, 50.0)
+    assert machine.moves[number][0] - begun >= travel.PATIENCE
+
+
 def test_who_is_late_when_time_is_up_holds_up_nobody(machine: Machine) -> None:
     """A wait that is over ends, whoever has not noticed yet."""
     machine.late = {7}
