@@ -12,7 +12,9 @@ from celeriac.conformance import leftovers
 from celeriac.conformance.providers import engine
 from celeriac.conformance.providers.base import Lease, LeaseTimes, Link, Node, Provider, Setup, Unavailable
 from celeriac.conformance.providers.rabbitmq import (
+    ARGUMENTS,
     LEASES,
+    NO_MONITORS,
     advanced_config,
     config,
     policy_arguments,
@@ -104,7 +106,7 @@ class RabbitContainer(_Containers, Provider):
         container.with_env("RABBITMQ_LOGS", "-")
         if self.control is not None:
             container.with_volume_mapping(str(self.control.folder), CLOCK_FOLDER, "ro")
-            container.env.update(self.control.variables(CLOCK_FOLDER))
+            container.env.update({**self.control.variables(CLOCK_FOLDER), ARGUMENTS: NO_MONITORS})
         node = self._run(container.with_command(["sh", "-c", RABBIT_COMMAND]))
         self._by_port[node.port] = container
         return node

@@ -24,7 +24,16 @@ from celeriac.conformance.providers.readiness import announced_version, await_re
 from celeriac.conformance.providers.versions import patience_of
 from celeriac.conformance.verdicts import NotApplicable
 
-__all__ = ["LEASES", "RabbitProcess", "advanced_config", "config", "policy_arguments", "setting"]
+__all__ = [
+    "ARGUMENTS",
+    "LEASES",
+    "NO_MONITORS",
+    "RabbitProcess",
+    "advanced_config",
+    "config",
+    "policy_arguments",
+    "setting",
+]
 
 #: What a RabbitMQ can be asked for; which version has it, ``versions`` tells.
 LEASES: tuple[Lease, ...] = (
@@ -43,6 +52,15 @@ OWN = 600.0
 
 #: Debian's command changes user and folder; the script behind it does not.
 SCRIPTS = ("/usr/lib/rabbitmq/bin/rabbitmq-server",)
+#: What Erlang is told beside the server's own; the server's script splits it at spaces.
+ARGUMENTS = "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"
+LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
+#: Each minute RabbitMQ starts a whole Erlang to see to its name server, and every ten seconds it asks for the space on
+#: the disk.  Where an hour passes in seconds, that would be hundreds of programs at a time; so both monitors are ended.
+NO_MONITORS = (
+    "-eval supervisor:terminate_child(rabbit_sup,rabbit_epmd_monitor_sup),"
+    "supervisor:terminate_child(rabbit_sup,rabbit_disk_monitor_sup)."
+)
 #: Where packages put servers that an ordinary user's PATH does not name.
 PLACES = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
 
@@ -144,7 +162,9 @@ class RabbitProcess(Provider):
         (folder / "advanced.config").write_text(advanced_config(setup))
         (folder / "enabled_plugins").write_text("[].\n")
         self._environments[port] = _environment(folder, port, names)
-        following = self.control.variables() if self.control else {}
+        following = (
+            {**self.control.variables(), ARGUMENTS: f"{LOOPBACK} {NO_MONITORS}"} if self.control else {}
+        )
         child = Child([server], folder, {**self._environments[port], **following})
         self._children.append(child)
         node = Node.local("amqp", port)
@@ -196,7 +216,7 @@ def _environment(folder: Path, port: int, names: str) -> Mapping[str, str]:
         "RABBITMQ_LOG_BASE": str(folder / "log"),
         "RABBITMQ_LOGS": "-",
         "RABBITMQ_PID_FILE": str(folder / "pid"),
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+        ARGUMENTS: LOOPBACK,
         "RABBITMQ_SCHEDULER_BUSY_WAIT_THRESHOLD": "none",
         "ERL_EPMD_PORT": names,
         "ERL_EPMD_ADDRESS": "127.0.0.1",
