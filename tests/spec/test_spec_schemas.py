@@ -97,6 +97,30 @@ REPORT = {
     },
 }
 
+MATRIX: dict[str, Any] = {
+    "runs": [
+        {"flavour": "redis", "image": "redis:8", "adapter": "celery", "why_not": "there is no such image"}
+    ],
+    "versions": [
+        {
+            "flavour": "rabbitmq",
+            "version": "3.8.9",
+            "takes_back": [
+                {
+                    "queue": "classic",
+                    "timeout_s": None,
+                    "held_s": 9.5,
+                    "ending": None,
+                    "after_s": [],
+                    "texts": [],
+                }
+            ],
+            "own": {"argument": "not-applicable", "policy": "pass"},
+        }
+    ],
+    "promises": [{"says": "It rains", "verdict": "holds", "kept_by": ["3.8.9 classic"], "broken_by": []}],
+}
+
 
 def without(value: dict[str, Any], *keys: str) -> dict[str, Any]:
     """Answer a mapping without some of its keys."""
@@ -143,6 +167,7 @@ GOOD: dict[str, list[Any]] = {
         {"known_failure": [{"check": "test_eta", "reason": "It is early.", "when": {"broker": ["redis", "valkey"]}}]},
     ],
     "report": [REPORT],
+    "matrix": [MATRIX, {"runs": [], "versions": [], "promises": []}],
 }  # fmt: skip
 
 #: Schema -> instances that it refuses.
@@ -253,6 +278,12 @@ BAD: dict[str, list[Any]] = {
             {"requirement": "ETA-004", "reason": "It is early.", "when": {"moon": "full"}},
             {"requirement": "ETA-004", "reason": "It is early.", "expires": "tomorrow"},
         )
+    ],
+    "matrix": [
+        *[without(MATRIX, key) for key in MATRIX],
+        {**MATRIX, "runs": [{**MATRIX["runs"][0], "why_not": None}]},
+        {**MATRIX, "versions": [{**MATRIX["versions"][0], "own": {"policy": "pass"}}]},
+        {**MATRIX, "promises": [{**MATRIX["promises"][0], "verdict": "maybe"}]},
     ],
     "report": [
         *[without(REPORT, key) for key in REPORT],
