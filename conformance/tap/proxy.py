@@ -49,6 +49,8 @@ from celeriac.conformance.tap.relay import CHUNK, Hole, Relay, Streams, reset
 __all__ = ["Garbled", "Tap"]
 
 HOST = "127.0.0.1"
+#: Turns of the loop that a connection may take from being accepted to being served; asyncio needs four.
+TURNS = 10
 
 Carried = TypeVar("Carried", Relay, Hole)
 
@@ -231,12 +233,21 @@ class Tap:
 
     async def _shut(self) -> None:
         if self._server is not None:
-            self._server.close()
+            await self._stop_listening(self._server)
             self._server = None
         await self._cut()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @staticmethod
+    async def _stop_listening(server: asyncio.Server) -> None:
+        """Accept nobody more, and close only when those who were accepted are served: asyncio would leak them."""
+        for listener in server.sockets:
+            asyncio.get_running_loop().remove_reader(listener.fileno())
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+        server.close()
 
     async def _cut(self) -> None:
         self._drops += 1
@@ -254,8 +265,10 @@ class Tap:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        with contextlib.suppress(asyncio.CancelledError):  # by close(); asyncio would log it
+        try:
             await self._serve(reader, writer)
+        except asyncio.CancelledError:  # by close(); asyncio would log it
+            reset(writer)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client, drops = (reader, writer), self._drops

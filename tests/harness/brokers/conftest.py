@@ -15,6 +15,7 @@ from celeriac.conformance.history import History
 from celeriac.conformance.providers import Lease, Node, Provider, Unavailable, find
 from celeriac.conformance.tap import Tap
 from celeriac.conformance.verdicts import NotApplicable
+from tests.harness.brokers.lines import Line
 
 #: Seconds after which something that must happen has not happened.
 PATIENCE = 20.0
@@ -88,6 +89,40 @@ def until() -> Callable[[Callable[[], bool]], None]:
         assert WallClock().wait_for(predicate, PATIENCE), f"did not happen within {PATIENCE} s"
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Iterator[Node]:
+    """The embedded broker on TCP."""
+    with find("embedded") as provider:
+        yield provider.node()
+
+
+@pytest.fixture(params=["embedded", "valkey", "rabbit"])
+def node(request: pytest.FixtureRequest) -> Node:
+    """A broker of either protocol."""
+    found = request.getfixturevalue(request.param)
+    return found.node("channel-close") if isinstance(found, Provider) else found
+
+
+@pytest.fixture
+def lines(tapped: Callable[..., Tap]) -> Iterator[Callable[[Node], Line]]:
+    """Lay a line to a broker; closed at the end of the test."""
+    laid: list[Line] = []
+
+    def lay(node: Node) -> Line:
+        laid.append(Line(node, tapped(node)))
+        return laid[-1]
+
+    yield lay
+    for line in laid:
+        line.close()
+
+
+@pytest.fixture
+def line(node: Node, lines: Callable[[Node], Line]) -> Line:
+    """A line to a broker."""
+    return lines(node)
 
 
 class ScriptedServer:

@@ -6,17 +6,15 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import kombu
 import pytest
-from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError
 
 from celeriac.conformance.history import History
-from celeriac.conformance.providers import Node, Provider, find
+from celeriac.conformance.providers import Node, Provider
 from celeriac.conformance.tap import (
     BROKER,
     CLIENT,
@@ -31,96 +29,11 @@ from celeriac.conformance.tap import (
     Tap,
     duplicate_delivery,
 )
+from tests.harness.brokers.lines import BROKEN, Line
 
 Until = Callable[[Callable[[], bool]], None]
 
-#: What a client may raise whose connection is broken.
-BROKEN = (OSError, OperationalError, RedisError)
 PING, PONG = b"*1\r\n$4\r\nPING\r\n", b"+PONG\r\n"
-
-
-@pytest.fixture(scope="module")
-def embedded() -> Iterator[Node]:
-    """The embedded broker on TCP."""
-    with find("embedded") as provider:
-        yield provider.node()
-
-
-@pytest.fixture(params=["embedded", "valkey", "rabbit"])
-def node(request: pytest.FixtureRequest) -> Node:
-    """A broker of either protocol."""
-    found = request.getfixturevalue(request.param)
-    return found.node("channel-close") if isinstance(found, Provider) else found
-
-
-class Line:
-    """A kombu client that goes through a tap, and the harness's own look into the queue."""
-
-    def __init__(self, node: Node, tap: Tap) -> None:
-        self.tap = tap
-        self.queue = f"tap-{uuid.uuid4()}"
-        self.url = node.url_at(tap.port)
-        self.direct = kombu.Connection(node.url)
-        self.inside = self.direct.channel()
-        self.inside.queue_declare(self.queue, durable=True, auto_delete=False)
-        self.clients: list[kombu.Connection] = []
-
-    def connect(self, **options: Any) -> kombu.Connection:
-        """Answer a new client, connected by one attempt; over AMQP it waits for confirms."""
-        options = {"confirm_publish": True, **options} if self.tap.protocol == "amqp" else options
-        client = kombu.Connection(self.url, connect_timeout=20, transport_options=options)
-        self.clients.append(client)
-        client._ensure_connection(max_retries=0, reraise_as_library_errors=False)
-        return client
-
-    def publish(self, client: kombu.Connection, task_id: str, body: str = "[[], {}, {}]") -> None:
-        """Publish a task message, once; over AMQP this returns when the broker has confirmed it."""
-        headers = {"id": task_id, "task": "t.add"}
-        channel = client.default_channel
-        labels = {"content_type": "application/json", "content_encoding": "utf-8"}
-        message = channel.prepare_message(body, 0, **labels, headers=headers, properties={})
-        channel.basic_publish(message, exchange="", routing_key=self.queue)
-
-    def waiting(self) -> list[str]:
-        """Take every message out of the queue; answer the ids of their tasks."""
-        taken = iter(lambda: self.inside.basic_get(self.queue, no_ack=True), None)
-        return [message.headers["id"] for message in taken]
-
-    def holds(self, *task_ids: str) -> bool:
-        """Wait until as many messages have been seen in the queue; answer whether it is these, and no others."""
-        found: list[str] = []
-        deadline = time.monotonic() + 20
-        while len(found) < len(task_ids) and time.monotonic() < deadline:
-            found += self.waiting()
-        return sorted([*found, *self.waiting()]) == sorted(task_ids)
-
-    def close(self) -> None:
-        """Remove the queue and close every connection."""
-        self.tap.disarm()
-        self.inside.queue_delete(self.queue)
-        for client in (*self.clients, self.direct):
-            with suppress(*BROKEN):
-                client.collect() if self.tap.protocol == "amqp" else client.release()
-
-
-@pytest.fixture
-def lines(tapped: Callable[..., Tap]) -> Iterator[Callable[[Node], Line]]:
-    """Lay a line to a broker; closed at the end of the test."""
-    laid: list[Line] = []
-
-    def lay(node: Node) -> Line:
-        laid.append(Line(node, tapped(node)))
-        return laid[-1]
-
-    yield lay
-    for line in laid:
-        line.close()
-
-
-@pytest.fixture
-def line(node: Node, lines: Callable[[Node], Line]) -> Line:
-    """A line to a broker."""
-    return lines(node)
 
 
 def published(history: History) -> list[str]:
