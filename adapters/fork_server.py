@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import IO
 
 from celeriac.adapters.forking import FORKED, REPORT, REQUEST
+from celeriac.conformance import leftovers
 
 __all__ = ["ForkServer", "ForkServerError", "Forked"]
 
@@ -112,6 +113,7 @@ class ForkServer:
             return
         self._process.kill()
         self._process.wait()
+        leftovers.strike_group(self._process.pid)
         self._reader.join()
         self._control.close()
         self._log.close()
@@ -129,6 +131,7 @@ class ForkServer:
                 env={**os.environ, **self._env},
                 start_new_session=True,
             )
+        leftovers.enter_group(self._process.pid)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 

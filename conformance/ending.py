@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-__all__ = ["PREFIX", "Entry", "Kind", "Swept", "born", "lives", "sweep"]
+__all__ = ["PREFIX", "Entry", "Kind", "Swept", "born", "forget", "lives", "sweep"]
 
 Kind = Literal["group", "container", "folder"]
 
@@ -31,6 +31,9 @@ KINDS: Mapping[Kind, tuple[str, str]] = {
     "container": ("container", "containers"),
     "folder": ("folder", "folders"),
 }
+
+#: Where the system shows the shared memory that has a name.
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - nothing is made there
 
 #: Seconds that a killed process may take to vanish.
 _PATIENCE = 5.0
@@ -95,6 +98,8 @@ def sweep(entries: Collection[Entry]) -> Swept:
 def _end_group(entry: Entry) -> bool:
     pid = int(entry.name)
     if born(pid) != entry.born:
+        if not born(pid):
+            forget(pid)
         return False
     was_there = lives(pid)
     with suppress(ProcessLookupError):
@@ -104,6 +109,7 @@ def _end_group(entry: Entry) -> bool:
         if time.monotonic() > deadline:
             raise TimeoutError(f"it survives SIGKILL by {_PATIENCE:g} s")
         time.sleep(_POLL)
+    forget(pid)
     return was_there
 
 
@@ -133,6 +139,15 @@ _ENDERS: Mapping[Kind, Callable[[Entry], bool]] = {
     "container": _end_container,
     "folder": _end_folder,
 }
+
+
+def forget(pid: int) -> None:
+    """Remove what libfaketime has named after a process that has ended, and leaves where that was killed."""
+    for name in (f"faketime_shm_{pid}", f"sem.faketime_sem_{pid}"):
+        path = SHARED_MEMORY / name
+        with suppress(OSError):
+            if path.lstat().st_uid == os.getuid():
+                path.unlink()
 
 
 def born(pid: int) -> str:

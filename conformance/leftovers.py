@@ -34,7 +34,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from celeriac.conformance.ending import PREFIX, Entry, Swept, born, sweep
+from celeriac.conformance.ending import PREFIX, Entry, Swept, born, forget, sweep
 from celeriac.conformance.environments import cache_folder
 
 __all__ = [
@@ -96,7 +96,8 @@ def enter_group(pid: int) -> None:
 
 
 def strike_group(pid: int) -> None:
-    """Strike out a group that has ended."""
+    """Strike out a group that has ended, and whose leader was waited for."""
+    forget(pid)
     _register().strike_group(str(pid))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -166,6 +167,27 @@ def test_who_lives_is_left_alone(owner: Callable[[str], Owner]) -> None:
     assert lives(other.pid)
     assert other.folder.exists()
     assert folder.exists()
+
+
+@pytest.mark.parametrize("how", ["struck out", "reaped", "gone"])
+def test_shared_memory_goes_with_its_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: Callable[[str], Owner], how: str
+) -> None:
+    """What libfaketime has named after a process is removed when that has ended, whoever notices; others' stays."""
+    monkeypatch.setattr(ending, "SHARED_MEMORY", tmp_path)
+    killed = owner(OWNER)
+    names = [f"faketime_shm_{killed.pid}", f"sem.faketime_sem_{killed.pid}", f"faketime_shm_{os.getpid()}"]
+    for name in names:
+        (tmp_path / name).touch()
+    killed.kill()
+    if how != "reaped":
+        signal.pidfd_send_signal(killed.watch, signal.SIGKILL)
+        select.select([killed.watch], [], [])
+    if how == "struck out":
+        leftovers.strike_group(killed.pid)
+    else:
+        reap()
+    assert [(tmp_path / name).exists() for name in names] == [False, False, True]
 
 
 # -- what must not be touched -----------------------------------------------------------------------------------
