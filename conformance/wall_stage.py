@@ -94,13 +94,12 @@ class WallStage(Stage):
         """End the scenario and remove its queue."""
         while self._timers:
             self._timers.pop().cancel()
+        self._tap.disarm()  # nobody is to wait for a goodbye out of a black hole
         self.request("end")
         declared = (str(record.name) for record in self.history.of("declared"))
         self._injector.close(name for name in declared if name.startswith((self.scenario.queue, "celeriac.")))
         if self._tap not in self._taps.values():
             self._tap.close()
-        else:
-            self._tap.disarm()
 
     def set_policy(self, pattern: str, definition: Mapping[str, Any]) -> None:
         """Set a policy for the queues whose names match; it stays, and the names should be nobody else's."""
