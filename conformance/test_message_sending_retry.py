@@ -276,14 +276,21 @@ def test_option_merges_over_the_setting(world: World) -> None:
 
 
 def as_in_full(world: World, case: Mapping[str, Any]) -> Judgement:
-    """Judge that a policy has as many attempts, with the same waits, as the effective policy given in full."""
+    """Judge that a policy has as many attempts, with the same waits, as the effective policy given in full.
+
+    Load lengthens what is compared with, too: where time is real, the shortest waits of up to three measurements count.
+    """
     settings = {"task_publish_retry_policy": from_json(case["setting"])} if "setting" in case else {}
     options = {"retry_policy": from_json(case["option"])} if "option" in case else {}
-    full = call_in_vain(world, retry=True, retry_policy=in_full(case))[0]
-    waits = [later - earlier for earlier, later in pairwise(full)]
     jitter = world.stage.jitter
-    judgement = schedule(world, waits, settings, tolerance=jitter, whole=True, retry=True, **options)
-    return judgement.about(case["name"])
+    measured: list[list[float]] = []
+    while True:
+        full = call_in_vain(world, retry=True, retry_policy=in_full(case))[0]
+        measured.append([later - earlier for earlier, later in pairwise(full)])
+        waits = [min(same) for same in zip(*measured, strict=False)]
+        judgement = schedule(world, waits, settings, tolerance=jitter, whole=True, retry=True, **options)
+        if judgement.verdict == "pass" or len(measured) == world.stage.repeats:
+            return judgement.about(case["name"])
 
 
 @check("RTY-013")
