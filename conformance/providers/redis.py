@@ -31,17 +31,19 @@ SHORT = LeaseTimes(timeout=1.0, interval=0.0, kind="redeliver")
 #: kombu's own times.
 DEFAULT = LeaseTimes(timeout=3600.0, interval=100.0, kind="redeliver")
 
-#: What a clock does that is ahead by so many milliseconds: every key is nearer to its end.
+#: What a clock does that is ahead by so many milliseconds: every key is nearer to its end.  A scan may answer a key
+#: twice, above all where others are deleted meanwhile.
 AGE = """
-local cursor = "0"
+local cursor, keys = "0", {}
 repeat
   local page = redis.call("SCAN", cursor)
   cursor = page[1]
-  for _, key in ipairs(page[2]) do
-    local left = redis.call("PTTL", key)
-    if left >= 0 then redis.call("PEXPIRE", key, math.max(left - tonumber(ARGV[1]), 0)) end
-  end
+  for _, key in ipairs(page[2]) do keys[key] = true end
 until cursor == "0"
+for key in pairs(keys) do
+  local left = redis.call("PTTL", key)
+  if left >= 0 then redis.call("PEXPIRE", key, math.max(left - tonumber(ARGV[1]), 0)) end
+end
 """
 
 _REST = "start a container engine, or name a broker with --broker-from=redis://..."
