@@ -24,7 +24,7 @@ COUNTDOWNS = {"40 minutes": 40 * MINUTE, "20 hours": 20 * HOUR}
 def hold_for(world: World, countdown: float) -> Sent:
     """Let a worker hold a task for so long, and then some more time pass."""
     sent = world.send("celeriac.add", (2, 2), eta=countdown)
-    world.expect("ended", task_id=sent.task_id, timeout=countdown + HOUR)
+    world.wait("ended", task_id=sent.task_id, timeout=countdown + HOUR)
     world.advance(world.tick)
     note_life(world, sent)
     return sent
@@ -68,7 +68,8 @@ def test_waiting_workers_sweep(world: World, workers: int) -> None:
     sent = hold_for_two_hours(world, workers)
     lease = world.lease
     latest = lease.timeout + lease.interval + world.lateness_after(lease.timeout)
-    world.judge("TIM-012", oracles.redelivered_within(world.history, sent.task_id, lease.timeout - 1, latest))
+    # how early it may be is for TIM-011 to decide
+    world.judge("TIM-012", oracles.redelivered_within(world.history, sent.task_id, 0, latest))
 
 
 @check("TIM-014", lease="redeliver", horizon=3 * HOUR)
@@ -110,8 +111,8 @@ def test_task_is_wanted_for_a_day(world: World) -> None:
     too_late = world.send("celeriac.add", (2, 2), expires=DAY)
     world.advance(DAY + HOUR)
     world.worker()
-    world.expect("acked", task_id=too_late.task_id)
-    world.advance(world.tick)
+    after = world.send("celeriac.add", (3, 3))
+    world.expect("ended", task_id=after.task_id)
     world.judge("EXP-008", oracles.never_started(world.history, too_late.task_id))
 
 

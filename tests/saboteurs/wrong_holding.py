@@ -148,7 +148,7 @@ SABOTEURS = (
         "a task is started a second before its ETA",
         (admitted(_a_second_early),),
         "ETA-004",
-        also=("ETA-015", "ETA-016", "ETA-018", "TIM-008", "TIM-015"),
+        also=("ETA-015", "ETA-016", "ETA-018", "TIM-008", "TIM-015", "TIM-020"),
         because="each of them says for one more case that a task does not start before its ETA",
     ),
     Saboteur(

@@ -196,6 +196,8 @@ SABOTEURS = (
         "a worker passes tuples and sets of a pickled message on as lists",
         (read(PICKLE, lambda args: deep(_lists_only, args)),),
         "SER-032",
+        also=("MSG-038",),
+        because="one of the sample messages has a tuple among its arguments",
     ),
     Saboteur(
         "content_types_are_no_names",
