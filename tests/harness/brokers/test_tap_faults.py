@@ -167,26 +167,6 @@ def test_new_connections_hang_in_a_partition(line: Line, history: History) -> No
     assert history.of("connected")
 
 
-def test_a_cut_ends_what_is_held_back(line: Line, history: History) -> None:
-    """A connection that stalls can be dropped, and what it held back never happened."""
-    client = line.connect()
-    line.publish(client, "t0")
-    failed = threading.Event()
-
-    def speak() -> None:
-        try:
-            line.publish(client, "t1")
-        except BROKEN:
-            failed.set()
-
-    with line.tap.armed(Partition()):
-        threading.Thread(target=speak, daemon=True).start()
-        line.tap.drop()
-        assert failed.wait(20)
-    assert published(history) == ["t0"]
-    assert line.holds("t0")
-
-
 def test_a_delay_makes_things_late(line: Line) -> None:
     """What a delayed side sends arrives no sooner than its delay, and arrives."""
     client = line.connect()

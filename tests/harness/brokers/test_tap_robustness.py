@@ -86,7 +86,7 @@ def test_a_client_that_vanishes_takes_its_connection_along(
 ) -> None:
     """When a client is gone without a word, the broker's side ends, and nothing is left in the tap."""
     client = connect(tap)
-    until(lambda: len(server.clients) == 1)
+    until(lambda: len(history.of("connected")) == len(server.clients) == 1)
     vanish(client)
     until(server.ended.is_set)
     until(lambda: not tap.connections())
@@ -98,7 +98,7 @@ def test_a_broker_that_vanishes_takes_its_connection_along(
 ) -> None:
     """When a broker is gone without a word, its client is reset, and nothing is left in the tap."""
     with connect(tap) as client:
-        until(lambda: len(server.clients) == 1)
+        until(lambda: len(history.of("connected")) == len(server.clients) == 1)
         server.clients[0].shutdown(socket.SHUT_RD)  # wakes the server's own reader
         until(server.ended.is_set)
         vanish(server.clients[0])
@@ -106,6 +106,25 @@ def test_a_broker_that_vanishes_takes_its_connection_along(
             client.recv(1)
     until(lambda: not tap.connections())
     assert len(history.of("disconnected")) == 1
+
+
+@pytest.mark.parametrize("fault", [Stall(CLIENT), Partition(), BlackHole()], ids=str)
+def test_a_drop_ends_what_is_held_back(
+    tap: Tap, server: Any, history: History, until: Until, fault: Any
+) -> None:
+    """A connection whose bytes are held back can be dropped, and they never arrive."""
+    with connect(tap) as client:
+        until(lambda: len(history.of("connected")) == 1)
+        tap.arm(fault)
+        client.sendall(b"?held back")
+        tap.drop()
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+    until(server.ended.is_set)
+    tap.disarm()
+    until(lambda: not tap.connections())
+    assert len(history.of("disconnected")) == 1
+    assert not server.received
 
 
 @pytest.mark.parametrize("fault", [Stall(CLIENT), Partition(), BlackHole(), Delay(CLIENT, 60)], ids=str)
