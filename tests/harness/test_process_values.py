@@ -120,6 +120,18 @@ def test_value_survives_the_journey(value: Any) -> None:
                 },
             },
         ),
+        (
+            QueueRef("q", arguments={"x-queue-type": "quorum", "x-consumer-timeout": 600_000}),
+            {
+                "$": "queue",
+                "v": {
+                    "name": "q",
+                    "exchange": None,
+                    "routing_key": "",
+                    "arguments": {"x-queue-type": "quorum", "x-consumer-timeout": 600_000},
+                },
+            },
+        ),
         (Router({"t": "q"}), {"$": "router", "v": {"t": "q"}}),
         (
             Signature("t", (1,)),
