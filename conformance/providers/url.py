@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
@@ -20,7 +21,8 @@ from celeriac.conformance.providers.base import (
 )
 from celeriac.conformance.providers.readiness import announced_version
 from celeriac.conformance.providers.redis import SHORT as VISIBILITY
-from celeriac.conformance.verdicts import WithdrawnError
+from celeriac.conformance.providers.versions import patience_of
+from celeriac.conformance.verdicts import NotApplicable, WithdrawnError
 
 if TYPE_CHECKING:
     from celeriac.conformance.travel import ControlFile
@@ -29,6 +31,12 @@ __all__ = ["UrlProvider"]
 
 _SCHEMES: Mapping[str, Link] = {"amqp": "amqp", "pyamqp": "amqp", "redis": "redis"}
 _PORTS: Mapping[Link, int] = {"amqp": 5672, "redis": 6379}
+
+#: What a URL can tell of a broker's time-out, or of what clients are told.
+KINDS: Mapping[Link, tuple[Lease, ...]] = {
+    "amqp": ("channel-close", "consumer-cancel"),
+    "redis": ("redeliver",),
+}
 
 HELP = (
     "say how the broker is set with ?consumer_timeout=2000&channel_tick_interval=500 (milliseconds) at the end of "
@@ -57,7 +65,7 @@ class UrlProvider(Provider):
         options = dict(parse_qsl(parts.query))
         times = {name: options.pop(name, None) for name in ("consumer_timeout", "channel_tick_interval")}
         self._lease = _lease(self.link, times["consumer_timeout"], times["channel_tick_interval"])
-        self.leases = (self._lease.kind,) if self._lease else ()
+        self.leases = KINDS[self.link] if self._lease else ()
         self._parts = parts._replace(scheme=self.link, query=urlencode(options))
 
     def node(self, lease: Lease | None = None) -> Node:
@@ -65,10 +73,15 @@ class UrlProvider(Provider):
 
         Raises:
             Unavailable: it does not answer, or no such lease was told.
+            NotApplicable: it would have to be set for this lease, which is for others to do, or its version has none.
         """
         if lease == "channel-close" and self._lease is None:
             raise Unavailable(
                 f"the broker at {self._address} has no short consumer_timeout that we know of: {HELP}"
+            )
+        if lease is not None and lease not in self.leases:
+            raise NotApplicable(
+                f"the broker at {self._address} is set by others; {lease} is nothing its URL can tell"
             )
         return super().node(lease)
 
@@ -81,9 +94,19 @@ class UrlProvider(Provider):
         raise WithdrawnError(f"the clock of the broker at {self._address} is somebody else's")
 
     def setting(self, lease: Lease) -> tuple[Setup, LeaseTimes]:
-        """Answer what the URL tells, or what clients are told."""
+        """Answer what the URL tells, or what clients are told; how it ends, the version says.
+
+        Raises:
+            NotApplicable: this version ends overdue deliveries in another way.
+        """
         assert self._lease is not None, "leases is empty otherwise"
-        return Setup(), self._lease
+        if self.link == "redis":
+            return Setup(), self._lease
+        version = self.info().version
+        ending = next(iter(patience_of(version).endings.values()))
+        if lease != ending:
+            raise NotApplicable(f"RabbitMQ {version} ends overdue deliveries by {ending}, not by {lease}")
+        return Setup(), replace(self._lease, kind=ending)
 
     def visibility(self, lease: Lease) -> float | None:
         """Answer what clients of Redis are told."""

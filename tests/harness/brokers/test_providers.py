@@ -19,6 +19,7 @@ import redis
 from celeriac.conformance.providers import (
     FLAVOURS,
     BrokerInfo,
+    Lease,
     LeaseTimes,
     Node,
     Provider,
@@ -28,12 +29,14 @@ from celeriac.conformance.providers import (
     engine,
     find,
 )
+from celeriac.conformance.providers import url as url_module
 from celeriac.conformance.providers.child import Child, free_port, private_folder
 from celeriac.conformance.providers.container import RabbitContainer, RedisContainer
 from celeriac.conformance.providers.rabbitmq import RabbitProcess, advanced_config, config
 from celeriac.conformance.providers.readiness import announced_version, await_ready
 from celeriac.conformance.providers.redis import RedisProcess
 from celeriac.conformance.providers.url import UrlProvider
+from celeriac.conformance.verdicts import NotApplicable
 
 #: 127.0.0.1 and ::1 in the kernel's notation.
 LOOPBACK = {"0100007F", "00000000000000000000000001000000"}
@@ -323,6 +326,30 @@ def test_a_url_tells_its_lease(rabbit: Provider) -> None:
         assert provider.node().lease is None
 
 
+@pytest.mark.parametrize(
+    ("version", "lease", "other"),
+    [("3.10.8", "channel-close", "consumer-cancel"), ("4.3.6", "consumer-cancel", "channel-close")],
+)
+def test_how_a_lease_at_a_url_ends_the_version_says(
+    version: str, lease: Lease, other: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of somebody's RabbitMQ the URL tells how long a lease is, and its version how it ends."""
+    monkeypatch.setattr(url_module, "announced_version", lambda node: version)
+    told = "amqp://127.0.0.1:5672//?consumer_timeout=2000&channel_tick_interval=500"
+    with find("rabbitmq", told) as provider:
+        assert provider.node(lease).lease == LeaseTimes(2.0, 0.5, lease)  # type: ignore[arg-type]
+        with pytest.raises(NotApplicable, match=f"RabbitMQ {version} ends overdue deliveries by {lease}"):
+            provider.node(other)
+
+
+@pytest.mark.parametrize("lease", ["patient", "endless", "queue-argument", "policy"])
+def test_somebody_elses_broker_is_not_set(lease: Lease) -> None:
+    """What a broker at a URL would have to be set for is not applicable, which is no error of the run."""
+    told = f"amqp://127.0.0.1:{free_port()}//?consumer_timeout=2000"
+    with find("rabbitmq", told) as provider, pytest.raises(NotApplicable, match="is set by others"):
+        provider.node(lease)
+
+
 def test_an_untold_lease_is_unavailable(rabbit: Provider) -> None:
     """Without a lease in the URL, asking for one says how to tell it."""
     provider = find("rabbitmq", rabbit.node("channel-close").url)
@@ -349,10 +376,8 @@ def test_nobody_at_the_url_is_told() -> None:
 )
 def test_clients_are_sent_through_a_tap(url: str, expected: str) -> None:
     """The URL for a tap's port keeps login, path and query of the broker's."""
-    from celeriac.conformance.providers import url as module
-
     with UrlProvider("rabbitmq" if "amqp" in url else "redis", url) as provider:
-        node = module._node(provider.link, provider._parts)
+        node = url_module._node(provider.link, provider._parts)
     assert node.url_at(99) == expected
 
 
