@@ -193,6 +193,7 @@ class Suite:
     folder: Path
     module: str
     capture: Any
+    stage: type[ScriptedStage] = ScriptedStage
 
     @property
     def adapter(self) -> Path:
