@@ -9,6 +9,10 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
+
+from celeriac.conformance.environments import VARIABLE
+
 #: A harness that has had a worker, and waits with a driver, a driver started ahead, and a fork server each time.
 HARNESS = """
 import sys
@@ -31,8 +35,11 @@ def _descendants(process: int) -> Iterator[int]:
             yield from _descendants(child)
 
 
-def test_nothing_survives_a_harness_that_is_killed(node_url: Callable[[str], str]) -> None:
+def test_nothing_survives_a_harness_that_is_killed(
+    node_url: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Drivers, the driver started ahead, fork servers, workers and their pools end when the harness is killed."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path))  # where no other run reaps
     pipe = subprocess.PIPE
     command = [sys.executable, "-c", HARNESS, node_url("redis")]
     with subprocess.Popen(command, stdin=pipe, stdout=pipe) as harness:

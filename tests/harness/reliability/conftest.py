@@ -139,7 +139,9 @@ class Run:
             over = os.pidfd_open(self.process.pid)
             ready, _, _ = select.select([reader, over], [], [], PATIENCE)
             os.close(over)
-            assert ready == [reader], self.process.communicate()[0]
+            if ready != [reader]:
+                self.process.kill()
+                pytest.fail(f"the run did not come that far:\n{self.process.communicate()[0]}")
         finally:
             os.close(reader)
         return Watch(list(descendants(self.process.pid)))
@@ -194,17 +196,17 @@ def _why_not(flavour: str, source: str) -> str:
 
 
 @pytest.fixture
-def options_for() -> Callable[[str, str], list[str]]:
+def options_for() -> Callable[..., list[str]]:
     """Answer the options for a broker; one that cannot be had is a loud skip, and a failure under CI=true."""
     is_ci = os.environ.get("CI") == "true"
 
-    def options_for(flavour: str, source: str) -> list[str]:
+    def options_for(flavour: str, source: str, time: str = "wall") -> list[str]:
         if flavour == "embedded":
-            return ["--broker=embedded", "--time=wall"]
+            return ["--broker=embedded", f"--time={time}"]
         if reason := _why_not(flavour, source):
             if is_ci:
                 pytest.fail(f"{flavour} from {source} is needed in CI: {reason}")
             pytest.skip(f"NOT TESTED, no {flavour} from {source}: {reason}")
-        return [f"--broker={flavour}", f"--broker-from={source}"]
+        return [f"--broker={flavour}", f"--broker-from={source}", f"--time={time}"]
 
     return options_for

@@ -7,9 +7,11 @@ import select
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from celeriac.conformance.environments import VARIABLE
 from celeriac.conformance.providers.child import KEPT, Child, _keepers, free_port, private_folder
 
 PATIENCE = 20.0
@@ -27,8 +29,9 @@ sys.stdin.read()
 """
 
 
-def test_a_server_ends_with_its_harness() -> None:
+def test_a_server_ends_with_its_harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A harness that is killed takes its servers along at once, stubborn ones and what they have started."""
+    monkeypatch.setenv(VARIABLE, str(tmp_path))  # where no other run reaps
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", HARNESS], stdin=pipe, stdout=pipe, text=True) as harness:
         assert harness.stdout is not None

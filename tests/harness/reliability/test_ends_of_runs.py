@@ -13,7 +13,7 @@ import pytest
 LOOPBACK = {"0100007F", "00000000000000000000000001000000", "0000000000000000FFFF00000100007F"}
 LISTENING = "0A"
 
-Options = Callable[[str, str], list[str]]
+Options = Callable[..., list[str]]
 
 BROKERS = [("redis", "process"), ("rabbitmq", "process"), ("embedded", "thread")]
 
@@ -67,10 +67,13 @@ def test_a_run_that_is_interrupted(place: Any, options_for: Options, number: sig
     assert place.leftovers() == []
 
 
-@pytest.mark.parametrize(("flavour", "source"), BROKERS)
-def test_a_run_that_is_killed(place: Any, options_for: Options, flavour: str, source: str) -> None:
+@pytest.mark.parametrize(
+    ("flavour", "source", "time"),
+    [*((*broker, "wall") for broker in BROKERS), ("redis", "process", "travel")],
+)
+def test_a_run_that_is_killed(place: Any, options_for: Options, flavour: str, source: str, time: str) -> None:
     """SIGKILL ends workers and servers with the run; folders and register are removed by the next, which says so."""
-    run = place.start(*options_for(flavour, source))
+    run = place.start(*options_for(flavour, source, time))
     watch = run.reach_the_middle()
     run.interrupt(signal.SIGKILL)
     run.end()
