@@ -5,8 +5,8 @@ The tap, the probes and the harness write the history; time-outs are short where
 
 from __future__ import annotations
 
-import os
 import threading
+import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -50,7 +50,7 @@ class WallStage(Stage):
         self._taps: dict[int, Tap] = {}
         self._ledgers: defaultdict[int, Ledger] = defaultdict(Ledger)
         self._timers: list[threading.Timer] = []
-        self._run = f"{os.getpid():x}"
+        self._run = uuid.uuid4().hex[:8]  # of all runs on this broker, not only of this machine
 
     @property
     def clock(self) -> embedded.WallClock:
