@@ -50,6 +50,7 @@ class TravelStage(WallStage):
         self._control = control
         self._clock_moved = TravelClock(control.write, self._wake, self._activity, self._lagging)
         self._pulses: list[tuple[Tap, Pulse]] = []
+        self._last_move = 0.0
         provider.follow(control)
         super().__init__(lambda: adapter_factory().preload(control.variables()), provider)
         try:
@@ -85,6 +86,7 @@ class TravelStage(WallStage):
         return tap
 
     def _wake(self, seconds: float) -> None:
+        self._last_move = seconds
         waits = [wait for tap, pulse in self._pulses for wait in pulse.longest_waits(tap.connections())]
         self._provider.moved(seconds, unblock=all(waits))
         for tap, _ in self._pulses:
@@ -96,7 +98,8 @@ class TravelStage(WallStage):
         return self._log.end
 
     def _lagging(self) -> set[int]:
-        return {number for tap, pulse in self._pulses for number in pulse.lagging(tap.connections())}
+        move = self._last_move
+        return {number for tap, pulse in self._pulses for number in pulse.lagging(tap.connections(), move)}
 
     # -- the proof --------------------------------------------------------------------------------------
 

@@ -3,8 +3,11 @@
 Whoever moves the clock of other processes has to wait until these have noticed, and a process that waits for its
 socket notices when something arrives there.  On AMQP that is a heartbeat, which either side may send at any time:
 ``Tap.nudge`` does.  A client that has agreed to an interval answers with heartbeats of its own, each half of it; one
-that has been silent for a whole interval lags behind.  On Redis the provider ends the waits of blocked commands, as
-time would have done, and a client lags behind until it has asked again.
+that has been silent for a whole interval, and for two moves of the clock beyond it, lags behind: py-amqp looks at its
+clock after every move, but takes a heartbeat that it has sent for a sign of life, and is silent the next time.
+
+On Redis the provider ends the waits of blocked commands, as time would have done, and a client lags behind until it has
+asked again.
 """
 
 from __future__ import annotations
@@ -63,14 +66,19 @@ class Pulse:
             elif frame.name == "reply" and client.waits is not None:
                 client.waits, client.ended = None, True
 
-    def lagging(self, connections: Collection[int]) -> set[int]:
-        """Answer those of the open ``connections`` that have not noticed yet what time it is."""
-        now = self._now()
+    def lagging(self, connections: Collection[int], move: float = 0.0) -> set[int]:
+        """Answer those of the open ``connections`` that have not noticed yet what time it is.
+
+        Args:
+            connections: the open ones.
+            move: by how many seconds the clock is moved at a time.
+        """
+        latest = self._now() - 2 * move
         with self._lock:
             return {
                 number
                 for number, client in self._open(connections)
-                if client.ended or 0 < client.interval < now - client.spoke
+                if client.ended or 0 < client.interval < latest - client.spoke
             }
 
     def longest_waits(self, connections: Collection[int]) -> list[float]:
