@@ -23,6 +23,9 @@ Delivery = tuple[Any, BaseException | None]
 #: The largest prefetch count that AMQP can express; beyond it there is no limit.
 _MOST: Final = 65_535
 
+#: Seconds between two looks for what anybody on the same Redis has held for too long, as often as Celery looks.
+_SWEEP: Final = 100.0
+
 
 class ConsumerLost(Exception):  # noqa: N818 - an event, not an error
     """The connection or its channel is gone, and every unsettled delivery has gone back to the broker."""
@@ -45,6 +48,8 @@ class Consumer:
         self._inbox: list[Delivery] = []
         self._unsettled: dict[Any, None] = {}
         self._connection = app.connection()
+        self._clock = app.clock
+        self._sweep_at = 0.0
         self._consumer: Any = None
         self._native: Any = None
         #: Seconds after which an idle worker on wall time looks whether it was told to stop.  Over Redis every
@@ -74,6 +79,7 @@ class Consumer:
             if self._prefetch:
                 self._set_prefetch(channel, self._prefetch)
             consumer.consume()
+            self._sweep_at = self._clock.monotonic()
             self._native = self._connection.connection
             self._consumer = consumer
 
@@ -84,6 +90,7 @@ class Consumer:
             ConsumerLost: the connection is gone.
         """
         with self._guarded():
+            self._sweep()
             self._drain(0.0 if self._inbox else timeout)
         inbox, self._inbox = self._inbox, []
         return inbox
@@ -150,6 +157,17 @@ class Consumer:
                 raise
             # it has been popped from its list, so it cannot come again
             logger.error("what came from the queue is no message and is dropped: %r", error)
+
+    def _sweep(self) -> None:
+        """Over Redis, let what was held beyond ``visibility_timeout`` be delivered again (TIM-012).
+
+        kombu does it in every tenth wait that nothing ends, not even the server, so it might never happen.
+        """
+        now = self._clock.monotonic()
+        if not self._is_amqp and now >= self._sweep_at:
+            self._sweep_at = now + _SWEEP
+            channel = self._consumer.channel
+            channel.qos.restore_visible(num=channel.unacked_restore_limit, interval=1)
 
     @property
     def _is_amqp(self) -> bool:
