@@ -60,6 +60,14 @@ def test_a_client_that_is_silent_for_its_interval_lags(scene: Scene) -> None:
     assert scene.pulse.lagging({1}) == set()
 
 
+def test_far_moves_leave_a_client_time_for_two_of_them(scene: Scene) -> None:
+    """Where time is moved by more than an interval a client may be silent for its interval and two moves, no longer."""
+    scene.tunes(1, 60)
+    scene.seconds = 240.0
+    assert scene.pulse.lagging({1}, 90.0) == set()
+    assert scene.pulse.lagging({1}, 89.0) == scene.pulse.lagging({1}) == {1}
+
+
 def test_a_client_that_promised_nothing_never_lags(scene: Scene) -> None:
     """Without an interval nobody knows when a client should speak, so it is not waited for."""
     scene.tunes(1, 0)
