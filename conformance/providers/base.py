@@ -224,7 +224,12 @@ class Provider(ABC):
         return None
 
     def prepare(self, leases: Iterable[Lease]) -> None:
-        """Begin to start the brokers with these leases, if that is slow; what goes wrong, ``node`` will say."""
+        """Begin to start the brokers with these leases, if that is slow; what goes wrong, ``node`` will say.
+
+        On travel nothing is started ahead: a server that is only starting does not survive that time is moved.
+        """
+        if self.control is not None:
+            return
         for lease in set(leases).intersection(self.leases if self.slow else ()):
             with contextlib.suppress(NotApplicable):
                 setup, _ = self.setting(lease)

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from celeriac.conformance.providers import Lease, LeaseTimes, Node, Provider, Setup, Unavailable
+from celeriac.conformance.travel import ControlFile
 from celeriac.conformance.verdicts import NotApplicable
 
 #: How the broker of each lease is set: two leases share a broker.
@@ -114,3 +115,18 @@ def test_quick_brokers_are_not_started_ahead() -> None:
         provider.prepare(["channel-close"])
 
         assert provider.started == []
+
+
+def test_nothing_is_started_while_time_is_moved() -> None:
+    """A broker whose clock is moved is started when it is needed, because one that is starting would not survive it."""
+    control = ControlFile()
+    try:
+        with Slow() as provider:
+            provider.follow(control)
+            provider.prepare(["channel-close"])
+            assert provider.started == []
+            provider.go.set()
+            provider.node("channel-close")
+            assert provider.started == [Setup(timeout=1.0)]
+    finally:
+        control.close()
