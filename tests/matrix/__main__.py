@@ -117,7 +117,7 @@ def run(kept: Kept, image: str | None) -> None:
         kept.mark(why=f"the image {kept.place.image} is not there (see scripts/images)")
         return
     with (
-        kept.log.open("w", encoding="utf-8") as log,
+        kept.log.open("w", encoding="utf-8", buffering=1) as log,
         subprocess.Popen(
             command(kept),
             cwd=ROOT,
