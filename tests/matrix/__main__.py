@@ -3,7 +3,7 @@
     python -m tests.matrix [--again] [--adapter NAME] [FLAVOUR=IMAGE...]      (scripts/matrix does the same)
 
 A run that reached its end is kept in the cache folder for as long as the image stays the same; what was interrupted, or
-could not be run, is tried again the next time.  The table always has all places, whether they were run now or earlier.
+had errors, is tried again the next time.  The table always has all places, whether they were run now or earlier.
 """
 
 from __future__ import annotations
@@ -51,7 +51,6 @@ class Kept:
         name = f"{place}-{adapter}".replace("=", "-").replace("/", "-").replace(":", "-")
         self.folder = cache_folder() / "matrix" / name
         self.place, self.adapter = place, adapter
-        self._mark = self.folder / "ended.json"
 
     @property
     def log(self) -> Path:
@@ -59,31 +58,32 @@ class Kept:
         return self.folder / "log.txt"
 
     def holds(self, image: str | None) -> bool:
-        """Answer whether a run on this very image has ended."""
-        return bool(self._read().get("image", "") == image)
+        """Answer whether a run on this very image has ended well."""
+        mark = self._read("ended.json")
+        return mark.get("status") in ENDED and mark["image"] == image
 
     def row(self) -> dict[str, Any]:
-        """Answer the run's row in the table."""
-        mark = self._read()
-        if "image" in mark:
-            results = json.loads((self.folder / "results.json").read_text(encoding="utf-8"))
+        """Answer the run's row in the table; one that ended with errors has what it found out before or after."""
+        mark, results = self._read("ended.json"), self._read("results.json")
+        if "status" in mark and results and results["broker"]["version"]:
             return finished_run(self.place, self.adapter, results)
-        return failed_run(self.place, self.adapter, mark.get("why", "it has not been tried yet"))
+        return failed_run(self.place, self.adapter, mark.get("why", "it has not been run to its end yet"))
 
     def clear(self) -> None:
         """Forget what is there."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
 
-    def mark(self, **what: str) -> None:
-        """Keep how the run ended: ``image``, the one that it was on, or ``why`` there are no results."""
-        self._mark.write_text(json.dumps(what) + "\n", encoding="utf-8")
+    def mark(self, **what: Any) -> None:
+        """Keep how the run ended: its exit ``status`` and ``image``, or ``why`` there are no results."""
+        (self.folder / "ended.json").write_text(json.dumps(what) + "\n", encoding="utf-8")
 
-    def _read(self) -> dict[str, str]:
-        if not self._mark.is_file():
+    def _read(self, name: str) -> dict[str, Any]:
+        path = self.folder / name
+        if not path.is_file():
             return {}
-        mark: dict[str, str] = json.loads(self._mark.read_text(encoding="utf-8"))
-        return mark
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return content
 
 
 def command(kept: Kept) -> list[str]:
@@ -133,10 +133,8 @@ def run(kept: Kept, image: str | None) -> None:
             log.write(line)
             sys.stdout.write(f"    {line}" if line.strip() else "")
             sys.stdout.flush()
-    if child.returncode in ENDED and (kept.folder / "results.json").is_file():
-        kept.mark(image=image)
-    else:
-        kept.mark(why=f"the run ended with exit status {child.returncode}: {last_words(kept.log)}")
+    why = f"the run ended with exit status {child.returncode}: {last_words(kept.log)}"
+    kept.mark(status=child.returncode, image=image, why=why)
 
 
 def last_words(log: Path) -> str:
@@ -155,8 +153,8 @@ def run_all(kept: Sequence[Kept], *, again: bool) -> None:
             continue
         sys.stdout.write(f"{title}: log in {each.log}\n")
         run(each, image)
-        why = each.row()["why_not"]
-        sys.stdout.write(f"{title}: {why or 'done'}, after {span(time.monotonic() - began)}\n")
+        how = "done" if each.holds(image) else each.row()["why_not"] or "with errors, to be run again"
+        sys.stdout.write(f"{title}: {how}, after {span(time.monotonic() - began)}\n")
 
 
 def write(rows: Sequence[Mapping[str, Any]], folder: Path) -> dict[str, Any]:

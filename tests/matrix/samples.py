@@ -80,7 +80,7 @@ def results(
     requirements: Entries,
     *,
     flavour: str = "rabbitmq",
-    version: str = "3.10.8",
+    version: str | None = "3.10.8",
     clock: str = "travel",
     withdrawn: str | None = None,
     later: float = 0.0,
@@ -90,7 +90,7 @@ def results(
     Args:
         requirements: what it says of each.
         flavour: of the broker.
-        version: of the broker.
+        version: of the broker; None where there was none.
         clock: that was used.
         withdrawn: why the clock could not be moved.
         later: seconds by which deliveries ended later than in the sample.
