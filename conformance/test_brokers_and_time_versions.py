@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from celeriac.conformance.world import World
 
 QUORUM = {"x-queue-type": "quorum"}
+#: How a lease ends whose channel is closed; clients close channels for reasons of their own.
+BY_BROKER = {"scope": "channel", "by": "broker"}
 HOUR = 3600.0
 
 
@@ -28,7 +30,8 @@ def hold_in_quorum_queue(world: World, lease: Lease) -> tuple[Sent, str, dict[st
     worker = world.worker(**start)
     sent = world.send("celeriac.add", (2, 2), eta=beyond(world), queue=queue)
     world.expect("delivered", task_id=sent.task_id)
-    world.wait("closed", "cancelled", timeout=world.lease.timeout + world.stage.patience)
+    history, latest = world.history, world.lease.timeout + world.stage.patience
+    world.until(lambda: bool(history.of("cancelled") or history.of("closed", **BY_BROKER)), latest)
     return sent, worker, start
 
 
