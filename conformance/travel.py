@@ -55,6 +55,8 @@ SHORTEST, LONGEST = 0.05, 10.5
 #: The farthest is shorter than two heartbeat intervals, a minute each: who looks at the clock in the middle of a step,
 #: before a heartbeat has come, must not take the other end for dead.
 FAR, FARTHEST = 7200.0, 90.0
+#: The longest where no client is connected, who could miss anything.
+ALONE = 3600.0
 GROWTH = 0.05
 
 #: Real seconds without a record before time is moved at all, and between two steps.
@@ -70,14 +72,15 @@ def library() -> Path | None:
     return next((Path(found) for place in PLACES for found in sorted(glob.glob(place))), None)  # noqa: PTH207 - absolute
 
 
-def step(idle: float, left: float) -> float:
+def step(idle: float, left: float, alone: bool = False) -> float:
     """Answer by how many seconds the clock is moved next.
 
     Args:
         idle: seconds that it has been moved since something happened.
         left: seconds that are left to wait.
+        alone: whether the broker has no client.
     """
-    longest = FARTHEST if idle >= FAR and left > FAR / 8 else LONGEST
+    longest = ALONE if alone else FARTHEST if idle >= FAR and left > FAR / 8 else LONGEST
     return min(max(SHORTEST, GROWTH * idle), longest, left)
 
 
@@ -122,6 +125,7 @@ class TravelClock(embedded.WallClock):
         wake: makes everybody look at the clock, which has just been moved by so many seconds.
         activity: answers a number that changes whenever something happens.
         lagging: answers who has not noticed the last step yet.
+        alone: answers whether the broker has no client.
 
     Attributes:
         moved: seconds by which it is ahead.
@@ -133,8 +137,10 @@ class TravelClock(embedded.WallClock):
         wake: Callable[[float], None],
         activity: Callable[[], int],
         lagging: Callable[[], set[int]],
+        alone: Callable[[], bool] = lambda: False,
     ) -> None:
         self.moved = 0.0
+        self._alone = alone
         self._write = write
         self._wake = wake
         self._activity = activity
@@ -167,7 +173,7 @@ class TravelClock(embedded.WallClock):
         while (left := end - self.monotonic()) > 0:
             if (activity := self._activity()) != seen:
                 idle, seen = 0.0, activity
-            idle += (seconds := step(idle, left))
+            idle += (seconds := step(idle, left, self._alone()))
             self.leap(seconds)
             if self._still(predicate, LULL, end):
                 return True

@@ -48,7 +48,9 @@ class TravelStage(WallStage):
         self, adapter_factory: Callable[[], Adapter], provider: Provider, control: ControlFile
     ) -> None:
         self._control = control
-        self._clock_moved = TravelClock(control.write, self._wake, self._activity, self._lagging)
+        self._clock_moved = TravelClock(
+            control.write, self._wake, self._activity, self._lagging, self._is_alone
+        )
         self._pulses: list[tuple[Tap, Pulse]] = []
         self._last_move = 0.0
         provider.follow(control)
@@ -96,6 +98,9 @@ class TravelStage(WallStage):
 
     def _activity(self) -> int:
         return self._log.end
+
+    def _is_alone(self) -> bool:
+        return not any(tap.connections() for tap, _ in self._pulses)
 
     def _lagging(self) -> set[int]:
         move = self._last_move

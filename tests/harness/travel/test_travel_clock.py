@@ -56,6 +56,13 @@ def test_far_steps_are_made_far_from_the_end_only() -> None:
     assert step(7199.0, DAY) == 10.5
 
 
+def test_steps_grow_to_an_hour_where_nobody_is_connected() -> None:
+    """A broker without clients is moved as far as a twentieth of what has passed, and by an hour at the most."""
+    assert step(7200.0, DAY, alone=True) == 360.0
+    assert step(DAY, DAY, alone=True) == 3600.0
+    assert step(DAY, 900.0, alone=True) == 900.0
+
+
 def test_the_last_step_is_what_is_left() -> None:
     """However little is left, nobody is moved beyond the end."""
     assert [step(idle, left) for idle in (0.0, 100.0, DAY) for left in (0.01, 1e-9)] == [0.01, 1e-9] * 3
