@@ -158,7 +158,7 @@ class Ticker:
             self._write(f"{line}\n")
             return
         room = shutil.get_terminal_size().columns - 1
-        text = line if len(line) <= room else f"{line[: room - 3]}..."
+        text = line if len(line) <= room else f"  ...{line[5 - room :]}"  # how far it is stands at the end
         self._write(f"\r{text.ljust(self._shown)}")
         self._shown = len(text)
 

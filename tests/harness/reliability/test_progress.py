@@ -144,7 +144,7 @@ def test_a_line_is_cut_at_the_edge(moments: Moments, monkeypatch: pytest.MonkeyP
     with waiting("test_with_a_long_name"):
         moments.wall += 5
         ticker.tick()
-        assert screen.line() == "  test_with_a_lon..."
+        assert screen.line() == "  ..._long_name, 5 s"
 
 
 def test_a_log_gets_a_line_now_and_then(moments: Moments, monkeypatch: pytest.MonkeyPatch) -> None:
