@@ -17,6 +17,8 @@ import redis
 from celeriac.conformance.history import History
 from celeriac.conformance.tap import Tap
 from celeriac.reference import App, Worker
+from celeriac.reference.clock import MovableClock
+from celeriac.reference.worker.consumer import Consumer
 from celeriac.spec import validator
 
 DEADLINE = 20.0
@@ -145,3 +147,27 @@ def test_a_worker_survives_the_loss_of_its_connections(app: App, url: str, clien
     tap.close()
     assert started.count(held.id) == 1
     assert client.hlen("unacked") == 0
+
+
+def received(consumer: Consumer) -> Any:
+    """Answer the next message that a consumer gets, in fewer waits than kombu needs before it looks by itself."""
+    waits = (consumer.receive(DEADLINE / 4) for _ in range(4))
+    ((message, error),) = next(filter(None, waits), [(None, None)])
+    assert error is None
+    return message
+
+
+def test_a_worker_looks_for_overdue_messages_every_hundred_seconds(url: str, client: Any) -> None:
+    """What was held for too long comes again when a hundred seconds have passed, and not before."""
+    clock = MovableClock()
+    with App("live", url, task_default_queue=f"q-{uuid4()}", clock=clock) as app:
+        consumer = Consumer(app, (app.conf.task_default_queue,), 0)
+        consumer.connect()
+        app.send_task("add", (1, 2))
+        held = received(consumer)
+        assert consumer.receive() == []  # after the first wait in vain kombu looks, too
+        client.zadd("unacked_index", {held.delivery_tag: 0})
+        assert consumer.receive() == []
+        clock.advance(100)
+        assert received(consumer).delivery_tag == held.delivery_tag
+        consumer.close()
