@@ -60,7 +60,7 @@ ALONE = 3600.0
 GROWTH = 0.05
 
 #: Real seconds without a record before time is moved at all, and between two steps.
-CALM, LULL = 0.3, 0.015
+CALM, LULL = 0.3, 0.008
 #: Real seconds that somebody may take to notice, and between two looks.
 PATIENCE, LOOK = 2.0, 0.002
 
