@@ -231,6 +231,8 @@ SABOTEURS = (
         (mock.patch.object(publishing, "waits", _one_more),),
         "RTY-001",
         seen="aio-celery 0.22.0, for the retries of tasks",
+        also=("RTY-022", "RTY-023", "ERR-008"),
+        because="attempts that are lost in the middle, or in silence, are counted by the same policy",
     ),
     Saboteur(
         "cap_above_start",
@@ -258,6 +260,8 @@ SABOTEURS = (
         (recalled(_retried_anyway),),
         "RTY-005",
         seen="Celery 5.5.3 (celery#4296)",
+        also=("RTY-024",),
+        because="whoever tries again sends again",
     ),
     Saboteur(
         "setting_cannot_switch_retry_off",
@@ -277,6 +281,8 @@ SABOTEURS = (
         "max_retries 0 counts as not given",
         (mock.patch.object(app, "merge", _zero_is_not_given),),
         "RTY-008",
+        also=("RTY-022", "ERR-009"),
+        because="attempts that are lost in the middle, or in silence, are counted by the same policy",
     ),
     Saboteur(
         "null_retries_give_up",
@@ -350,18 +356,24 @@ SABOTEURS = (
         "a call that gives up raises a RuntimeError",
         (republished(_another_kind),),
         "ERR-001",
+        also=("ERR-008", "ERR-009"),
+        because="the error after a silence is of another kind, too",
     ),
     Saboteur(
         "error_of_the_transport",
         "a call that gives up raises the transport's own ConnectionRefusedError, which has no cause",
         (republished(_raw_error),),
         "ERR-002",
+        also=("ERR-008", "ERR-009"),
+        because="after a silence the transport's own error is a TimeoutError",
     ),
     Saboteur(
         "failed_call_is_sent_later",
         "the message of a failed call is kept and sent with the next one",
         (republished(_sent_later),),
         "ERR-003",
+        also=("ERR-005",),
+        because="the next call after a silence sends two messages",
     ),
     Saboteur(
         "published_without_confirm",
