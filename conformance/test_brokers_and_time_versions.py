@@ -41,7 +41,7 @@ def test_without_a_default_timeout_nothing_is_taken_back(world: World) -> None:
     world.begin(lease="endless")
     world.worker()
     sent = world.send("celeriac.add", (2, 2), eta=3 * HOUR)
-    world.expect("acked", task_id=sent.task_id, timeout=4 * HOUR)
+    world.expect("ended", task_id=sent.task_id, timeout=4 * HOUR)
     note_life(world, sent)
     world.judge("TIM-017", oracles.delivered(world.history, sent.task_id))
 

@@ -14,7 +14,7 @@ from celeriac.conformance.providers.base import Lease, LeaseTimes, Link, Node, P
 from celeriac.conformance.providers.rabbitmq import (
     ARGUMENTS,
     LEASES,
-    NO_MONITORS,
+    ON_TRAVEL,
     advanced_config,
     config,
     policy_arguments,
@@ -106,7 +106,7 @@ class RabbitContainer(_Containers, Provider):
         container.with_env("RABBITMQ_LOGS", "-")
         if self.control is not None:
             container.with_volume_mapping(str(self.control.folder), CLOCK_FOLDER, "ro")
-            container.env.update({**self.control.variables(CLOCK_FOLDER), ARGUMENTS: NO_MONITORS})
+            container.env.update({**self.control.variables(CLOCK_FOLDER), ARGUMENTS: ON_TRAVEL})
         node = self._run(container.with_command(["sh", "-c", RABBIT_COMMAND]))
         self._by_port[node.port] = container
         return node

@@ -27,7 +27,7 @@ from celeriac.conformance.verdicts import NotApplicable
 __all__ = [
     "ARGUMENTS",
     "LEASES",
-    "NO_MONITORS",
+    "ON_TRAVEL",
     "RabbitProcess",
     "advanced_config",
     "config",
@@ -55,10 +55,11 @@ SCRIPTS = ("/usr/lib/rabbitmq/bin/rabbitmq-server",)
 #: What Erlang is told beside the server's own; the server's script splits it at spaces.
 ARGUMENTS = "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"
 LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
-#: Each minute RabbitMQ starts a whole Erlang to see to its name server, and every ten seconds it asks for the space on
-#: the disk.  Where an hour passes in seconds, that would be hundreds of programs at a time; so both monitors are ended.
-NO_MONITORS = (
-    "-eval supervisor:terminate_child(rabbit_sup,rabbit_epmd_monitor_sup),"
+#: The same where the clock is moved.  One scheduler: a moved clock wakes only schedulers that have something to do, and
+#: each has the timers of its own processes.  No monitors: each minute RabbitMQ starts a whole Erlang to see to its name
+#: server, and every ten seconds it asks for the space on the disk, which would be hundreds of programs at a time.
+ON_TRAVEL = (
+    "+S 1:1 -eval supervisor:terminate_child(rabbit_sup,rabbit_epmd_monitor_sup),"
     "supervisor:terminate_child(rabbit_sup,rabbit_disk_monitor_sup)."
 )
 #: Where packages put servers that an ordinary user's PATH does not name.
@@ -162,9 +163,7 @@ class RabbitProcess(Provider):
         (folder / "advanced.config").write_text(advanced_config(setup))
         (folder / "enabled_plugins").write_text("[].\n")
         self._environments[port] = _environment(folder, port, names)
-        following = (
-            {**self.control.variables(), ARGUMENTS: f"{LOOPBACK} {NO_MONITORS}"} if self.control else {}
-        )
+        following = {**self.control.variables(), ARGUMENTS: f"{LOOPBACK} {ON_TRAVEL}"} if self.control else {}
         child = Child([server], folder, {**self._environments[port], **following})
         self._children.append(child)
         node = Node.local("amqp", port)
