@@ -24,13 +24,14 @@ class Machine:
         self.docs = folder / "docs"
         self.status = 0
         self.version: str | None = "3.10.8"
+        self.clock = "travel"
         self.ran: list[str] = []
         self.docs.mkdir()
 
     def command(self, kept: matrix.Kept) -> list[str]:
         """Answer a command that leaves results, says a line and ends."""
         self.ran.append(f"{kept.adapter} on {kept.place}")
-        sample = json.dumps(results(CLOSED, version=self.version))
+        sample = json.dumps(results(CLOSED, version=self.version, clock=self.clock))
         body = f"import pathlib, sys; pathlib.Path({str(kept.folder / 'results.json')!r}).write_text({sample!r}); "
         return [sys.executable, "-c", f"{body}print('== the end =='); sys.exit({self.status})"]
 
@@ -94,6 +95,15 @@ def test_a_run_with_errors_is_shown_and_tried_again(machine: Machine) -> None:
     machine.status = 3
     machine.matrix()
     assert machine.row()["version"] == "3.10.8"
+    machine.matrix()
+    assert machine.ran == [f"celery on {PLACE}"]
+
+
+def test_a_run_on_another_clock_is_tried_again(machine: Machine) -> None:
+    """A run whose clock could not be moved is in the table, and the next call runs it again."""
+    machine.clock = "wall"
+    machine.matrix()
+    assert machine.row()["clock"] == "wall"
     machine.matrix()
     assert machine.ran == [f"celery on {PLACE}"]
 

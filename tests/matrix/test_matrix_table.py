@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.matrix.rows import PLACES, Place, document, failed_run, finished_run
 from tests.matrix.samples import CANCELLED, CLOSED, HELD, REDELIVERED, results
 
 ROOT = Path(__file__).resolve().parents[2]
+RECORDED = Path(__file__).with_name("recorded")
 RABBIT, REDIS = Place("rabbitmq", "celeriac-x"), Place("redis", "celeriac-y")
 
 #: What is seen where a version closes the channel of a classic queue, and where it leaves it alone.
@@ -40,6 +42,30 @@ def cells(text: str, start: str) -> list[list[str]]:
     """Answer the rows of a page whose first cell begins like this."""
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith(f"| {start}")]
     return [[cell.strip() for cell in row] for row in rows]
+
+
+def recorded(name: str) -> dict[str, Any]:
+    """Answer the row of a run that the suite has recorded."""
+    report = json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))
+    validator("report").validate(report)
+    return finished_run(Place(report["broker"]["flavour"], "celeriac-x"), "celery", report)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("rabbitmq-3.8.9", {"classic": (None, None)}),
+        ("rabbitmq-3.10.8", {"classic": (1800.0, "channel-close"), "quorum": (1800.0, "channel-close")}),
+        ("rabbitmq-4.3.6", {"classic": (None, None), "quorum": (1800.0, "consumer-cancel")}),
+        ("redis-7.0.15", {"list": (3600.0, "redeliver")}),
+    ],
+)
+def test_recorded_runs_are_read(name: str, expected: Mapping[str, Any]) -> None:
+    """What real brokers did, at default settings and as the suite has recorded it, is what the table says of them."""
+    (version,) = table(recorded(name))["versions"]
+    assert {row["queue"]: (row["timeout_s"], row["ending"]) for row in version["takes_back"]} == expected
+    for row in version["takes_back"]:
+        assert all(row["timeout_s"] <= after <= row["timeout_s"] + 120 for after in row["after_s"])
 
 
 def test_a_close_is_told_with_its_timeout() -> None:
