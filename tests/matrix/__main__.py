@@ -2,8 +2,9 @@
 
     python -m tests.matrix [--again] [--adapter NAME] [FLAVOUR=IMAGE...]      (scripts/matrix does the same)
 
-A run that reached its end is kept in the cache folder for as long as the image stays the same; what was interrupted, had
-errors or could not move the clock is tried again the next time.  The table always has all places, whether they were run now or earlier.
+A run that reached its end is kept in the cache folder for as long as the image stays the same; what was interrupted,
+had errors or could not move the clock is tried again the next time.  The table always has all places, whether they
+were run now or earlier.
 """
 
 from __future__ import annotations
