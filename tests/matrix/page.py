@@ -25,7 +25,12 @@ ENDINGS: Mapping[str | None, str] = {
     "redeliver": "delivers again, the holder is not told",
 }
 #: Verdict -> whether a queue's own timeout counts.
-OWN = {"pass": "counts", "not-applicable": "has none", "fail": "does not count"}
+OWN = {
+    "pass": "counts",
+    "not-applicable": "has none",
+    "fail": "does not count",
+    "inconclusive": "runs disagree",
+}
 #: The scenario of TIM-012, looked at for something else.
 PLAYED_AGAIN = ("TIM-014", "TIM-015")
 TITLES = {"rabbitmq": "RabbitMQ", "redis": "Redis", "valkey": "Valkey"}

@@ -88,6 +88,17 @@ def test_the_timeout_of_a_queue_is_not_the_default() -> None:
     assert cells(page(table(own)), "RabbitMQ 3.10.8")[0][2] == "not seen"
 
 
+def test_one_run_does_not_decide_against_another() -> None:
+    """A timeout of a queue's own that counted in one run and not in another is told as undecided."""
+    other = results({"TIM-021": {**CLOSED["TIM-001"], "verdict": "fail"}})
+    runs = [
+        finished_run(RABBIT, name, each)
+        for name, each in (("celery", results({"TIM-021": CLOSED["TIM-001"]})), ("reference", other))
+    ]
+    assert table(*runs)["versions"][0]["own"]["argument"] == "inconclusive"
+    assert cells(page(table(*runs)), "RabbitMQ 3.10.8")[0][5] == "runs disagree"
+
+
 def test_what_is_never_taken_back_is_told() -> None:
     """A version without a timeout has the row "none", with how long a delivery was held in vain."""
     made = table(finished_run(RABBIT, "celery", results(HELD, version="3.8.9")))
