@@ -162,7 +162,8 @@ def clock_for(flavour: str, time: str, claim: Claim) -> str:
 
 def _playable(clock: str, time: str, flavour: str, claim: Claim) -> None:
     if clock == "virtual" and flavour != "embedded":
-        raise pytest.UsageError(f"--time={time}: {flavour} cannot be moved in time; use --broker=embedded")
+        advice = "use --broker=embedded, or --time=travel"
+        raise pytest.UsageError(f"--time={time}: {flavour} is a process of its own; {advice}")
     if clock not in claim.clocks:
         listed = ", ".join(claim.clocks)
         raise pytest.UsageError(

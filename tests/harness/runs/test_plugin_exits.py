@@ -68,7 +68,7 @@ def test_exit_status(suite: Any, checks: str, status: int, closing: str) -> None
         (("--time=wal",), "unknown --time 'wal'; did you mean wall?"),
         (("--time=travel",), "does not claim the travel clock; it claims: virtual, wall"),
         (("--time=travel", "--broker=redis"), "does not claim the travel clock; it claims: virtual, wall"),
-        (("--time=virtual", "--broker=redis"), "redis cannot be moved in time"),
+        (("--time=virtual", "--broker=redis"), "redis is a process of its own"),
         (("--requirement=ETA-400",), "unknown requirement 'ETA-400'; did you mean ETA-"),
         (("--requirement=ETB",), "unknown requirement 'ETB'; did you mean"),
         (("--requirement=CON-009",), "--requirement=CON-009: excluded: "),
