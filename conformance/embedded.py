@@ -10,7 +10,7 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-from celeriac.conformance.providers.base import FOR_EVER, BrokerInfo, Lease, LeaseTimes, Setup
+from celeriac.conformance.providers.base import FOR_EVER, OWN, BrokerInfo, Lease, LeaseTimes, Setup
 from celeriac.conformance.providers.versions import Ending
 from celeriac.conformance.verdicts import NotApplicable
 from celeriac.reference.broker import inproc
@@ -91,9 +91,6 @@ ENDINGS: Mapping[Action, Ending | Literal["redeliver"]] = {
     Action.CANCEL_CONSUMER: "consumer-cancel",
     Action.REQUEUE_SILENTLY: "redeliver",
 }
-
-#: Seconds of a queue's own time-out: well below every default.
-OWN = 600.0
 
 #: The embedded broker behind a function call.
 IN_PROCESS = BrokerInfo("embedded", "in-process", DEFAULT_DIALECT, "amqp")

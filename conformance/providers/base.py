@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "FOR_EVER",
     "LINKS",
+    "OWN",
     "BrokerInfo",
     "Lease",
     "LeaseTimes",
@@ -78,6 +79,8 @@ class LeaseTimes:
 
 #: The guide's remedy, a time-out that no countdown outlives, in seconds: 366 days.
 FOR_EVER = 31_622_400.0
+#: Seconds that a queue's own time-out is set to where the clock can be moved: well below every default.
+OWN = 600.0
 
 
 @dataclass(frozen=True, slots=True)

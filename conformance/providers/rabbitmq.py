@@ -12,6 +12,7 @@ from typing import Any
 
 from celeriac.conformance.providers.base import (
     FOR_EVER,
+    OWN,
     Lease,
     LeaseTimes,
     Node,
@@ -47,8 +48,6 @@ LEASES: tuple[Lease, ...] = (
 
 #: RabbitMQ works with these times as with its own, 406 after 1.0 to 1.25 s, and a busy worker still is in time.
 SHORT = Setup(timeout=1.0, interval=0.25)
-#: Seconds that a queue's own time-out is set to where the clock can be moved: well below every default.
-OWN = 600.0
 
 #: Debian's command changes user and folder; the script behind it does not.
 SCRIPTS = ("/usr/lib/rabbitmq/bin/rabbitmq-server",)
