@@ -126,19 +126,37 @@ class WallClock:
         """Do nothing."""
 
 
-class MovableClock(WallClock):
+class _Company:
+    """The parties that a clock takes along when it is moved."""
+
+    def __init__(self) -> None:
+        self._parties: list[Party] = []
+
+    def attach(self, party: Party) -> None:
+        """Let ``party`` take part from now on."""
+        if party not in self._parties:
+            self._parties.append(party)
+
+    def detach(self, party: Party) -> None:
+        """Stop stepping ``party``; unknown parties are ignored."""
+        if party in self._parties:
+            self._parties.remove(party)
+
+
+class MovableClock(_Company, WallClock):
     """The machine's time, which goes on at its own pace and can be moved ahead.
 
-    ``advance`` runs the parties on the thread that calls it, which has to be the one that owns them; other threads may
-    read the time meanwhile.  ``sleep`` and the timeout of ``wait_for`` are the machine's seconds.
+    While it runs, a party has a loop of its own.  ``advance`` runs the parties on the thread that calls it, which has
+    to be the one that owns them; other threads may read the time meanwhile.  ``sleep`` and the timeout of
+    ``wait_for`` are the machine's seconds.
 
     Attributes:
         moved: by how many seconds it is ahead of the machine.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.moved = 0.0
-        self._parties: list[Party] = []
         self._held: tuple[datetime, float] | None = None  # the time while it is being moved
 
     def now(self) -> datetime:
@@ -174,16 +192,6 @@ class MovableClock(WallClock):
             self.moved += ahead
             self._held = None
 
-    def attach(self, party: Party) -> None:
-        """Let ``advance`` take ``party`` along from now on; while the clock runs, it has a loop of its own."""
-        if party not in self._parties:
-            self._parties.append(party)
-
-    def detach(self, party: Party) -> None:
-        """Leave ``party`` alone; unknown parties are ignored."""
-        if party in self._parties:
-            self._parties.remove(party)
-
     def _check(self, seconds: float) -> None:
         if not seconds >= 0:  # neither negative nor not a number
             raise ValueError(f"time cannot go back ({seconds} s)")
@@ -204,7 +212,7 @@ class MovableClock(WallClock):
             raise DeadlockError(f"a party is due at {self.now().isoformat()} but has nothing to do: {names}")
 
 
-class VirtualClock:
+class VirtualClock(_Company):
     """A clock that moves only when told to, and takes every attached party along.
 
     Args:
@@ -213,10 +221,10 @@ class VirtualClock:
     """
 
     def __init__(self, origin: datetime = datetime(2030, 1, 1, tzinfo=UTC), hop_limit: int = 100_000) -> None:
+        super().__init__()
         self.origin = origin
         self.hop_limit = hop_limit
         self._elapsed = 0  # microseconds
-        self._parties: list[Party] = []
         self._stepping: list[Party] = []
 
     def now(self) -> datetime:
@@ -230,16 +238,6 @@ class VirtualClock:
     def reached(self, due: float) -> bool:
         """Answer whether ``due`` has come."""
         return due - self.monotonic() < RESOLUTION
-
-    def attach(self, party: Party) -> None:
-        """Let ``party`` take part from now on."""
-        if party not in self._parties:
-            self._parties.append(party)
-
-    def detach(self, party: Party) -> None:
-        """Stop stepping ``party``; unknown parties are ignored."""
-        if party in self._parties:
-            self._parties.remove(party)
 
     def sleep(self, seconds: float) -> None:
         """Let ``seconds`` of virtual time pass for everybody."""
