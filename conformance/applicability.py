@@ -7,23 +7,10 @@ from dataclasses import dataclass, field
 
 from celeriac.conformance.checks import Needs
 from celeriac.conformance.claim import Claim
+from celeriac.conformance.providers import LEASES, LINKS
 from celeriac.spec import Requirement
 
-__all__ = ["LEASES", "LINKS", "Scene", "obstacle"]
-
-#: Flavour of broker -> the link it speaks.
-LINKS: Mapping[str, str] = {"embedded": "amqp", "rabbitmq": "amqp", "redis": "redis", "valkey": "redis"}
-
-#: Flavour of broker -> the kinds of time-out it can be given; which of them a version has, its provider tells.
-LEASES: Mapping[str, tuple[str, ...]] = {
-    "embedded": (
-        *("channel-close", "redeliver", "consumer-cancel"),
-        *("patient", "patient-redeliver", "endless", "queue-argument", "policy"),
-    ),
-    "rabbitmq": ("channel-close", "consumer-cancel", "patient", "endless", "queue-argument", "policy"),
-    "redis": ("redeliver", "patient", "patient-redeliver"),
-    "valkey": ("redeliver", "patient", "patient-redeliver"),
-}
+__all__ = ["Scene", "obstacle"]
 
 
 @dataclass(frozen=True, slots=True)

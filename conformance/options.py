@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from celeriac.conformance.applicability import LINKS
 from celeriac.conformance.claim import Claim
 from celeriac.conformance.embedded import DIALECTS
 from celeriac.conformance.nearest import did_you_mean
+from celeriac.conformance.providers import LINKS
 from celeriac.spec import Spec
 
 __all__ = ["OPTIONS", "RunOptions", "add_options", "clock_for", "read_options"]

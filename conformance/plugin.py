@@ -19,7 +19,6 @@ import pytest
 
 from celeriac.conformance import hooks, strategies
 from celeriac.conformance.adapter import Adapter
-from celeriac.conformance.applicability import LINKS
 from celeriac.conformance.checks import MARKER, subject_of
 from celeriac.conformance.claim import Candidate, ClaimError, bundled, find_adapter
 from celeriac.conformance.environments import BuildError
@@ -31,6 +30,7 @@ from celeriac.conformance.nearest import did_you_mean
 from celeriac.conformance.options import add_options, clock_for, read_options
 from celeriac.conformance.outcome import GRAVITY, Outcome, conclude, worst
 from celeriac.conformance.progress import Ticker, waiting
+from celeriac.conformance.providers import LINKS
 from celeriac.conformance.run import PlannedCheck, Run, exit_status
 from celeriac.conformance.watchdog import deadline
 from celeriac.spec import load

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from celeriac.conformance.applicability import LINKS
 from celeriac.conformance.evidence import record_lines
 from celeriac.conformance.junit import junit
 from celeriac.conformance.outcome import CheckResult, Outcome, RequirementResult, counts
+from celeriac.conformance.providers import LINKS
 from celeriac.spec import validator
 
 __all__ = ["Journal", "Pace", "Setting", "document", "summary", "write_report"]

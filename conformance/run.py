@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from celeriac.conformance.applicability import LINKS, Scene, obstacle
+from celeriac.conformance.applicability import Scene, obstacle
 from celeriac.conformance.checks import Needs
 from celeriac.conformance.claim import Candidate
 from celeriac.conformance.expectations import Conditions, Expectations
 from celeriac.conformance.options import RunOptions, clock_for
 from celeriac.conformance.outcome import CheckResult, Outcome, RequirementResult, roll_up, share
+from celeriac.conformance.providers import LINKS
 from celeriac.conformance.report import Journal, Pace, Setting, write_report
 from celeriac.conformance.verdicts import NotApplicable
 from celeriac.spec import Chapter, Requirement, Spec

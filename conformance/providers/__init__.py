@@ -17,6 +17,7 @@ valkey    ``process`` ``container`` ``redis:``  the same; the process may come f
 from __future__ import annotations
 
 from celeriac.conformance.providers.base import (
+    LEASES,
     LINKS,
     BrokerInfo,
     Lease,
@@ -30,6 +31,7 @@ from celeriac.conformance.providers.base import (
 
 __all__ = [
     "FLAVOURS",
+    "LEASES",
     "LINKS",
     "SOURCES",
     "BrokerInfo",

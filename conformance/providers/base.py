@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FOR_EVER",
+    "LEASES",
     "LINKS",
     "OWN",
     "BrokerInfo",
@@ -51,6 +52,24 @@ Lease = Literal[
 
 #: Every flavour and the protocol it speaks.
 LINKS: Mapping[str, Link] = {"embedded": "amqp", "rabbitmq": "amqp", "redis": "redis", "valkey": "redis"}
+
+_OF_RABBITMQ: tuple[Lease, ...] = (
+    "channel-close",
+    "consumer-cancel",
+    "patient",
+    "endless",
+    "queue-argument",
+    "policy",
+)
+_OF_REDIS: tuple[Lease, ...] = ("redeliver", "patient", "patient-redeliver")
+
+#: Every flavour and the kinds of lease that it can be given; which of them a version has, its provider tells.
+LEASES: Mapping[str, tuple[Lease, ...]] = {
+    "embedded": tuple(dict.fromkeys((*_OF_RABBITMQ, *_OF_REDIS))),
+    "rabbitmq": _OF_RABBITMQ,
+    "redis": _OF_REDIS,
+    "valkey": _OF_REDIS,
+}
 
 
 class Unavailable(Exception):  # noqa: N818 - a state of the machine, not an error of the program
@@ -175,7 +194,7 @@ class Provider(ABC):
         """Start every broker so that its clock can be moved; time-outs are then the defaults instead of short.
 
         Raises:
-            Unavailable: the clock of this provider's brokers cannot be moved.
+            WithdrawnError: the clock of this provider's brokers cannot be moved.
         """
         self.control = control
 

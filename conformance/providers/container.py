@@ -10,10 +10,18 @@ from typing import Any
 
 from celeriac.conformance import leftovers
 from celeriac.conformance.providers import engine
-from celeriac.conformance.providers.base import Lease, LeaseTimes, Link, Node, Provider, Setup, Unavailable
+from celeriac.conformance.providers.base import (
+    LEASES,
+    Lease,
+    LeaseTimes,
+    Link,
+    Node,
+    Provider,
+    Setup,
+    Unavailable,
+)
 from celeriac.conformance.providers.rabbitmq import (
     ARGUMENTS,
-    LEASES,
     ON_TRAVEL,
     advanced_config,
     config,
@@ -85,7 +93,7 @@ class _Containers:
 class RabbitContainer(_Containers, Provider):
     """RabbitMQ, with a clock that can be moved where the image has the library for it."""
 
-    leases = LEASES
+    leases = LEASES["rabbitmq"]
     slow = True
 
     def __init__(self) -> None:

@@ -7,13 +7,12 @@ from typing import Any
 
 from celeriac.conformance.embedded import (
     DEFAULT_DIALECT,
-    LEASE_DIALECTS,
     BrokerThread,
     MovableClock,
     embedded_broker,
     setting,
 )
-from celeriac.conformance.providers.base import Lease, LeaseTimes, Node, Provider, Setup
+from celeriac.conformance.providers.base import LEASES, Lease, LeaseTimes, Node, Provider, Setup
 
 __all__ = ["SHORT", "EmbeddedProvider"]
 
@@ -28,7 +27,7 @@ class EmbeddedProvider(Provider):
         dialect: which dialect it speaks; None for the one that has the lease that is asked for.
     """
 
-    leases = tuple(LEASE_DIALECTS)
+    leases = LEASES["embedded"]
 
     def __init__(self, dialect: str | None = None) -> None:
         super().__init__("embedded", "thread")

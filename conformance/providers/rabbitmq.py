@@ -12,6 +12,7 @@ from typing import Any
 
 from celeriac.conformance.providers.base import (
     FOR_EVER,
+    LEASES,
     OWN,
     Lease,
     LeaseTimes,
@@ -27,7 +28,6 @@ from celeriac.conformance.verdicts import NotApplicable
 
 __all__ = [
     "ARGUMENTS",
-    "LEASES",
     "ON_TRAVEL",
     "RabbitProcess",
     "advanced_config",
@@ -35,16 +35,6 @@ __all__ = [
     "policy_arguments",
     "setting",
 ]
-
-#: What a RabbitMQ can be asked for; which version has it, ``versions`` tells.
-LEASES: tuple[Lease, ...] = (
-    "channel-close",
-    "consumer-cancel",
-    "patient",
-    "endless",
-    "queue-argument",
-    "policy",
-)
 
 #: RabbitMQ works with these times as with its own, 406 after 1.0 to 1.25 s, and a busy worker still is in time.
 SHORT = Setup(timeout=1.0, interval=0.25)
@@ -128,7 +118,7 @@ def setting(lease: Lease, version: str, travels: bool) -> tuple[Setup, LeaseTime
 class RabbitProcess(Provider):
     """Private nodes: own name, ports, data and epmd; loopback only."""
 
-    leases = LEASES
+    leases = LEASES["rabbitmq"]
     slow = True
 
     def __init__(self) -> None:

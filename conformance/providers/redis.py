@@ -11,6 +11,7 @@ import redis
 
 from celeriac.conformance.providers.base import (
     FOR_EVER,
+    LEASES,
     Lease,
     LeaseTimes,
     Node,
@@ -21,9 +22,7 @@ from celeriac.conformance.providers.base import (
 from celeriac.conformance.providers.child import Child, free_port, private_folder
 from celeriac.conformance.providers.readiness import announced_version, await_ready
 
-__all__ = ["LEASES", "RedisLeases", "RedisProcess", "arguments"]
-
-LEASES: tuple[Lease, ...] = ("redeliver", "patient", "patient-redeliver")
+__all__ = ["RedisLeases", "RedisProcess", "arguments"]
 
 #: On Redis the clients keep the lease: ``timeout`` is their ``visibility_timeout``, and they look for what is overdue
 #: as soon as one of them connects.  So nobody has to wait for the 100 s between two looks of kombu's event loop.
@@ -65,7 +64,7 @@ class RedisLeases(Provider):
     The server cannot be preloaded.  What its clock does is to end keys and blocking commands; both are done for it.
     """
 
-    leases = LEASES
+    leases = LEASES["redis"]
 
     def __init__(self, flavour: str, source: str) -> None:
         super().__init__(flavour, source)

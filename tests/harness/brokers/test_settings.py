@@ -8,9 +8,8 @@ import pytest
 
 from celeriac.conformance import embedded
 from celeriac.conformance.embedded import DIALECTS, LEASE_DIALECTS
-from celeriac.conformance.providers import Lease, LeaseTimes, Setup, find
+from celeriac.conformance.providers import LEASES, Lease, LeaseTimes, Setup, find
 from celeriac.conformance.providers import rabbitmq as rabbit
-from celeriac.conformance.providers import redis as redis_provider
 from celeriac.conformance.providers.base import FOR_EVER
 from celeriac.conformance.providers.embedded import EmbeddedProvider
 from celeriac.conformance.providers.versions import Patience, patience_of
@@ -128,7 +127,7 @@ def test_every_lease_of_rabbitmq_is_in_the_table() -> None:
         for (lease, _, travels), answer in ON_RABBITMQ.items()
         if travels and not isinstance(answer, str)
     }
-    assert had == set(rabbit.LEASES)
+    assert had == set(LEASES["rabbitmq"])
 
 
 # -- Redis ------------------------------------------------------------------------------------------------------
@@ -143,7 +142,7 @@ def test_redis_is_left_as_it_is() -> None:
         provider.follow(control)
         assert provider.setting("redeliver") == (AS_IT_COMES, LeaseTimes(3600.0, 100.0, AGAIN))
         assert provider.visibility("redeliver") is None
-        for lease in redis_provider.LEASES[1:]:
+        for lease in LEASES["redis"][1:]:
             assert provider.setting(lease) == (AS_IT_COMES, LeaseTimes(FOR_EVER, 100.0, AGAIN))
             assert provider.visibility(lease) == FOR_EVER
     control.close()
