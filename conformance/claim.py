@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from celeriac import adapters
 from celeriac.conformance.adapter import Adapter
-from celeriac.conformance.environments import Build, Tell, interpreter
+from celeriac.conformance.environments import Build, Made, Tell, make
 from celeriac.conformance.nearest import did_you_mean
 from celeriac.spec import schema, validator
 
@@ -23,9 +23,6 @@ __all__ = ["Candidate", "Claim", "ClaimError", "bundled", "find_adapter", "impor
 FILE = "adapter.toml"
 EXPECTATIONS = "expectations.toml"
 
-#: A word of a driver's command that stands for the Python of its environment.
-PYTHON = "{python}"
-
 #: The prefix of a feature's name -> the list in ``[features]`` that must hold the rest.
 LISTS: Mapping[str, str] = {
     "serializer": "serializers",
@@ -33,6 +30,9 @@ LISTS: Mapping[str, str] = {
     "result": "results",
     "results": "results",
 }
+
+#: A limit of the claim -> the argument of ``ProcessAdapter``.
+DEADLINES: Mapping[str, str] = {"answer_seconds": "deadline", "start_seconds": "start_deadline"}
 
 #: What the lists of these names may hold, by the schema of claims.
 ROLES, MODES = (
@@ -55,8 +55,9 @@ class Claim:
         links: in-process, amqp, redis.
         clocks: virtual, wall, travel.
         modes: the forms of the calling API that it has.
-        driver: ``{"class": "package.module:Class"}`` or ``{"command": [...]}``.
+        driver: ``{"class": "package.module:Class", "arguments": {...}}`` or ``{"command": [...]}``.
         features: serializers, compressions, results and booleans.
+        limits: seconds that a process may take: ``answer_seconds``, ``start_seconds``.
         folder: where the claim stands; None for one written in Python.
         build: the environment that its processes run in; None for that of the harness.
     """
@@ -69,6 +70,7 @@ class Claim:
     modes: tuple[str, ...]
     driver: Mapping[str, Any]
     features: Mapping[str, Any] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
     folder: Path | None = None
     build: Build | None = None
 
@@ -99,6 +101,14 @@ class Claim:
             return feature not in self.modes
         return self.features.get(feature, True) in (False, [])
 
+    def patience(self, seconds: float) -> float:
+        """Answer the seconds that a guard gives one answer: at least ``seconds``, and more than the claim's limits.
+
+        Starting and stopping get twice as much.
+        """
+        limits = (self.limits.get("answer_seconds", 0.0), self.limits.get("start_seconds", 0.0) / 2)
+        return max(seconds, *(limit + 1 for limit in limits))
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -123,16 +133,17 @@ class Candidate:
             BuildError: it cannot be made.
         """
         if self.claim.build is not None:
-            interpreter(self.claim.build, tell)
+            make(self.claim.build, tell)
 
 
 def bundled() -> dict[str, Path]:
     """Answer the claim of every adapter that comes with Celeriac, by name.
 
-    A folder's ``adapter.toml`` has the name of the folder; beside it ``celery-5.7.toml`` is a variant of ``celery``.
+    A folder's ``adapter.toml`` has the name of the folder, with ``-`` for ``_``; beside it ``celery-5.7.toml`` is a
+    variant of ``celery``.
     """
     folders = sorted(path for root in adapters.__path__ for path in Path(root).iterdir() if path.is_dir())
-    named = {folder.name: folder / FILE for folder in folders if (folder / FILE).is_file()}
+    named = {folder.name.replace("_", "-"): folder / FILE for folder in folders if (folder / FILE).is_file()}
     variants = (path for name, claim in named.items() for path in claim.parent.glob(f"{name}-*.toml"))
     return dict(sorted({**named, **{path.stem: path for path in variants}}.items()))
 
@@ -176,8 +187,16 @@ def load_claim(path: Path) -> Claim:
         driver=content["driver"],
         features=content.get("features", {}),
         folder=folder,
-        build=Build(tuple(content["build"]["requirements"]), folder) if "build" in content else None,
+        limits=content.get("limits", {}),
+        build=_build(content["build"], folder) if "build" in content else None,
         **lists,
+    )
+
+
+def _build(table: Mapping[str, Any], base: Path) -> Build:
+    lists = {name: tuple(table.get(name, ())) for name in ("requirements", "needs", "files")}
+    return Build(
+        **lists, base=base, python=table.get("python"), steps=tuple(map(tuple, table.get("steps", ())))
     )
 
 
@@ -233,24 +252,25 @@ def _folders(factory: type[Adapter]) -> Iterator[Path]:
 def _factory(claim: Claim) -> Callable[[], Adapter]:
     if "class" in claim.driver:
         _searchable(claim.folder)
-        return _housed(import_class(claim.driver["class"]), claim.build)
-    command = [str(word) for word in claim.driver["command"]]
+        return _housed(import_class(claim.driver["class"]), claim)
 
     def start() -> Adapter:
         from celeriac.conformance.process import ProcessAdapter
 
-        python = sys.executable if claim.build is None else str(interpreter(claim.build))
-        return ProcessAdapter([python if word == PYTHON else word for word in command])
+        made = Made(Path(sys.executable), claim.folder) if claim.build is None else make(claim.build)
+        command = [made.fill(str(word)) for word in claim.driver["command"]]
+        return ProcessAdapter(command, **{DEADLINES[name]: limit for name, limit in claim.limits.items()})
 
     return start
 
 
-def _housed(driver: type[Adapter], build: Build | None) -> Callable[[], Adapter]:
+def _housed(driver: type[Adapter], claim: Claim) -> Callable[[], Adapter]:
     """Answer what makes a driver; one whose processes have an environment of their own is told its Python."""
-    if build is None:
-        return driver
-    make = cast("Callable[..., Adapter]", driver)
-    return lambda: make(python=str(interpreter(build)))
+    make_driver = cast("Callable[..., Adapter]", driver)
+    arguments = claim.driver.get("arguments", {})
+    if (build := claim.build) is None:
+        return lambda: make_driver(**arguments)
+    return lambda: make_driver(python=str(make(build).python), **arguments)
 
 
 def import_class(spelling: str) -> type[Adapter]:

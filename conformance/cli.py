@@ -9,13 +9,13 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
 from celeriac.conformance.claim import ClaimError, bundled, find_adapter
-from celeriac.conformance.environments import BuildError, interpreter
+from celeriac.conformance.environments import BuildError, make
 from celeriac.conformance.leftovers import scratch_folder
 from celeriac.conformance.nearest import did_you_mean
 from celeriac.spec import Requirement, load
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as error:
         return USAGE_ERROR if error.code else 0
     if arguments.command == "build":
-        return _build(arguments.names, arguments.again)
+        return _build(bundled() if arguments.all else arguments.names, arguments.again)
     if arguments.command == "adapters":
         return _adapters()
     if arguments.command == "spec":
@@ -76,9 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     commands.add_parser("run", help=RUN_HELP, add_help=False)
     build = commands.add_parser("build", help="make the environments of adapters that have their own")
-    build.add_argument(
-        "names", metavar="NAME", nargs="*", help="as in --adapter; all that come with Celeriac"
-    )
+    build.add_argument("names", metavar="NAME", nargs="*", help="as in --adapter")
+    build.add_argument("--all", action="store_true", help="of all adapters that come with Celeriac")
     build.add_argument("--again", action="store_true", help="make them anew")
     commands.add_parser("adapters", help="list the adapters that come with Celeriac")
     spec = commands.add_parser("spec", help="print requirements, or a list of all")
@@ -137,13 +136,17 @@ class _Command:
         self.__name__ = name
 
 
-def _build(names: Sequence[str], again: bool) -> int:
+def _build(names: Iterable[str], again: bool) -> int:
+    if not names:
+        print(f"celeriac build: name adapters, or say --all: {', '.join(bundled())}", file=sys.stderr)
+        return USAGE_ERROR
     try:
-        for name in names or bundled():
+        for name in names:
             build = find_adapter(name).claim.build
             if build is not None:
-                print(f"{name}: {interpreter(build, _tell, again=again)}")
-            elif names:
+                made = make(build, _tell, again=again)
+                print(f"{name}: {made.folder or made.python}")
+            else:
                 print(f"{name} runs in this environment: there is nothing to make")
     except (ClaimError, BuildError) as error:
         print(f"celeriac build: {' '.join(str(error).split())}", file=sys.stderr)

@@ -349,7 +349,7 @@ class Conformance:
         run = self.run
 
         def make() -> Adapter:
-            return GuardedAdapter(run.candidate.factory(), run.options.deadline_s)
+            return GuardedAdapter(run.candidate.factory(), run.claim.patience(run.options.deadline_s))
 
         clock = clock_for(flavour, run.options.time, run.claim)
         stage: Stage = self.config.hook.pytest_celeriac_stage(

@@ -17,7 +17,7 @@ import pytest
 from celeriac.conformance import claim as claims
 from celeriac.conformance import cli
 from celeriac.conformance.claim import ClaimError, find_adapter, load_claim
-from celeriac.conformance.environments import Build, BuildError, cache_folder, interpreter
+from celeriac.conformance.environments import Build, BuildError, Made, cache_folder, interpreter
 
 #: Seconds after which something that must happen has not happened.
 PATIENCE = 60.0
@@ -318,7 +318,7 @@ def test_command_makes_environments(cache: Path, tiny: Build, capsys: pytest.Cap
 
 def test_class_is_given_the_python(suite: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A driver class whose claim has an environment is made with the Python of that environment."""
-    monkeypatch.setattr(claims, "interpreter", lambda build: Path(f"/of/{build}/python"))
+    monkeypatch.setattr(claims, "make", lambda build: Made(Path(f"/of/{build}/python"), None))
     suite.claim("[features]", '[build]\nrequirements = ["tiny"]\n[features]')
     with (suite.folder / f"{suite.module}.py").open("a") as driver:
         driver.write("\n    def __init__(self, python):\n        self.python = python\n")
