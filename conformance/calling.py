@@ -122,7 +122,8 @@ class Calling:
                 message = f"{answer.feature} is not claimed: {answer.reason}"
                 raise NotApplicable(message)
             expected = f"{answer.feature!r} works, or adapter.toml says that there is no such thing"
-            raise Violation("", Judgement("fail", expected, f"unsupported: {answer.reason}"))
+            observed = f"unsupported: {answer.feature}: {answer.reason}"
+            raise Violation("", Judgement("fail", expected, observed))
         if not isinstance(answer, Ok | Raised):
             message = f"the adapter answered {answer!r}, expected Ok, Raised, Unsupported or Broken"
             raise HarnessError(message)

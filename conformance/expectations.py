@@ -1,8 +1,12 @@
 """Known failures: ``expectations.toml``, read strictly.
 
-An entry names a requirement or a check, and gives its reason.  A failure that it foresees does not fail the
-run; a pass where it foresees a failure does, and so does an entry that is malformed, that has expired or that
-names nothing.  What an adapter cannot do belongs into its claim, never here; an error never becomes known.
+An entry names a requirement, several of them, or a check, and gives its reason.  A failure that it foresees does
+not fail the run; a pass where it foresees a failure does, and so does an entry that is malformed, that has expired
+or that names nothing.  What an adapter cannot do belongs into its claim, never here; an error never becomes known.
+
+``celeriac expectations --write`` writes entries whose reason is a draft: it begins with ``DRAFT``, because what was
+observed is not yet why.  A draft holds like any other entry while somebody works on it; under ``CI=true`` it fails
+the run.
 """
 
 from __future__ import annotations
@@ -19,25 +23,29 @@ from celeriac.conformance.nearest import did_you_mean
 from celeriac.conformance.outcome import CheckResult, Outcome
 from celeriac.spec import validator
 
-__all__ = ["Conditions", "Expectation", "Expectations", "read_expectations"]
+__all__ = ["DRAFT", "Conditions", "Expectation", "Expectations", "read_expectations"]
+
+#: How a reason begins that nobody has thought about yet.
+DRAFT = "DRAFT: "
 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What ``when`` may ask for: flavour of the broker, link, clock, version of the implementation."""
+    """What ``when`` may ask for: flavour of the broker, link, clock, version of the implementation, adapter's name."""
 
     broker: str
     link: str
     clock: str
     version: str
+    adapter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """One known failure.
+    """One known failure; an entry with a list of requirements is one for each.
 
     Attributes:
-        number: position in the file, from 1.
+        number: position of the entry in the file, from 1.
         target: a requirement's or a check's id.
         by_check: whether the target is a check.
         reason: why it fails, a sentence.
@@ -122,8 +130,14 @@ class Expectations:
         return [line for line in lines if line]
 
 
-def read_expectations(path: Path | None, today: date) -> Expectations:
-    """Read a file of known failures; whatever is wrong with it becomes a problem, one line each."""
+def read_expectations(path: Path | None, today: date, *, drafts: bool = True) -> Expectations:
+    """Read a file of known failures; whatever is wrong with it becomes a problem, one line each.
+
+    Args:
+        path: the file, None for no known failures.
+        today: the day on which entries must still hold.
+        drafts: whether a reason may be a draft; where it may not, its entry holds and is a problem.
+    """
     if path is None:
         return Expectations()
     try:
@@ -133,17 +147,25 @@ def read_expectations(path: Path | None, today: date) -> Expectations:
     problems = [_problem(path, error) for error in validator("expectations").iter_errors(_plain(content))]
     if problems:
         return Expectations(problems=problems)
-    entries = [_entry(number, row) for number, row in enumerate(content.get("known_failure", ()), start=1)]
+    rows = enumerate(content.get("known_failure", ()), start=1)
+    entries = [_entry(number, row, target) for number, row in rows for target in _targets(row)]
     expired = [e for e in entries if e.expires and e.expires < today]
     late = [f"{path}: {e} has expired on {e.expires}; mend it or renew it" for e in expired]
-    return Expectations([e for e in entries if e not in expired], late)
+    drafted = [] if drafts else [e for e in entries if e.reason.startswith(DRAFT.rstrip())]
+    vague = [f"{path}: {e} has a draft for a reason; say why it fails in words of your own" for e in drafted]
+    return Expectations([e for e in entries if e not in expired], [*late, *vague])
 
 
-def _entry(number: int, row: Mapping[str, Any]) -> Expectation:
+def _targets(row: Mapping[str, Any]) -> list[str]:
+    named = row.get("requirement") or row["check"]
+    return [named] if isinstance(named, str) else named
+
+
+def _entry(number: int, row: Mapping[str, Any], target: str) -> Expectation:
     expires = row.get("expires")
     return Expectation(
         number=number,
-        target=row.get("requirement") or row["check"],
+        target=target,
         by_check="requirement" not in row,
         reason=" ".join(row["reason"].split()),
         kind=row.get("kind", "bug"),

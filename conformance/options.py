@@ -17,7 +17,7 @@ from celeriac.conformance.nearest import did_you_mean
 from celeriac.conformance.providers import LINKS
 from celeriac.spec import Spec
 
-__all__ = ["OPTIONS", "RunOptions", "add_options", "clock_for", "read_options"]
+__all__ = ["OPTIONS", "RunOptions", "add_options", "clock_for", "in_ci", "read_options"]
 
 FLAVOURS = tuple(LINKS)
 SOURCES = ("container", "process")
@@ -145,7 +145,7 @@ def read_options(config: pytest.Config, spec: Spec, claim: Claim) -> RunOptions:
         report_dir=config.invocation_params.dir / _folder(get("--report-dir")),
         requirements=_requirements(get("--requirement"), spec),
         explore=get("--explore"),
-        require_brokers=get("--require-brokers") or _is_url(source) or _in_ci(),
+        require_brokers=get("--require-brokers") or _is_url(source) or in_ci(),
         deadline_s=_seconds(get("--deadline")),
         all_brokers=all_brokers,
     )
@@ -193,7 +193,8 @@ def _is_url(source: str | None) -> bool:
     return source is not None and "://" in source
 
 
-def _in_ci() -> bool:
+def in_ci() -> bool:
+    """Answer whether this is a run of continuous integration, which is stricter."""
     return os.environ.get("CI", "").lower() in {"1", "true"}
 
 

@@ -27,7 +27,7 @@ from celeriac.conformance.guard import GuardedAdapter
 from celeriac.conformance.leftovers import reap
 from celeriac.conformance.narrator import Narrator
 from celeriac.conformance.nearest import did_you_mean
-from celeriac.conformance.options import add_options, clock_for, read_options
+from celeriac.conformance.options import add_options, clock_for, in_ci, read_options
 from celeriac.conformance.outcome import GRAVITY, Outcome, conclude, worst
 from celeriac.conformance.progress import Ticker, waiting
 from celeriac.conformance.providers import LINKS
@@ -83,7 +83,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(" ".join(str(error).split())) from None
     options = read_options(config, spec, candidate.claim)
     _prepare(config, candidate)
-    expectations = read_expectations(candidate.expectations, datetime.now(UTC).date())
+    expectations = read_expectations(candidate.expectations, datetime.now(UTC).date(), drafts=not in_ci())
     # A warning of the implementation's is no verdict, whatever the folder's settings make of warnings.
     config.addinivalue_line("filterwarnings", "default")
     strategies.configure(explore=options.explore)

@@ -166,7 +166,7 @@ class Run:
     def conditions(self, flavour: str) -> Conditions:
         """Answer what an expectation's ``when`` is compared with."""
         setting = self.settings[flavour]
-        return Conditions(flavour, LINKS[flavour], setting.clock, setting.version)
+        return Conditions(flavour, LINKS[flavour], setting.clock, setting.version, setting.adapter)
 
     def conclude(self, flavour: str | None = None) -> dict[str, RequirementResult]:
         """Answer the result of every requirement so far, on one flavour of broker or on all together."""

@@ -153,3 +153,62 @@ def test_last_day_still_holds(tmp_path: Path) -> None:
         path.write_text(ENTRY + f"expires = {written}\n")
         assert len(read_expectations(path, date(2030, 1, 1)).entries) == 1
         assert read_expectations(path, date(2030, 1, 2)).entries == []
+
+
+TWO_FAIL = """
+@check("RTY-003")
+def test_waits(world): raise Violation("RTY-003", Judgement("fail", "0.4 s", "0.6 s"))
+
+@check("RTY-004")
+def test_waits_again(world): raise Violation("RTY-004", Judgement("fail", "0.4 s", "0.6 s"))
+"""
+BOTH = ENTRY.replace('"RTY-003"', '["RTY-003", "RTY-004"]')
+
+
+def test_one_reason_for_several_requirements(suite: Any) -> None:
+    """An entry may name several requirements that fail for one reason."""
+    suite.checks(TWO_FAIL)
+    suite.expect(BOTH)
+    finished = suite.run()
+    assert finished.status == 0
+    assert finished.verdict("RTY-003") == finished.verdict("RTY-004") == "known-failure"
+
+
+def test_each_of_several_requirements_has_to_fail(suite: Any) -> None:
+    """One requirement of a list that passes is an unexpected pass, whatever becomes of the others."""
+    suite.checks(FAILING + '@check("RTY-004")\ndef test_more(world): pass\n')
+    suite.expect(BOTH)
+    finished = suite.run()
+    assert finished.status == 1
+    assert finished.verdict("RTY-003") == "known-failure"
+    assert finished.verdict("RTY-004") == "unexpected-pass"
+    assert "known failure 1 (RTY-004)" in finished.reason("RTY-004")
+
+
+def test_each_of_several_requirements_has_to_exist(suite: Any) -> None:
+    """One requirement of a list that nobody knows fails the run."""
+    suite.checks(FAILING)
+    suite.expect(ENTRY.replace('"RTY-003"', '["RTY-003", "RTY-999"]'))
+    finished = suite.run()
+    assert finished.status == 1
+    assert "known failure 1 (RTY-999) matches nothing" in " ".join(finished.out.split())
+
+
+def test_entry_of_one_adapter(suite: Any) -> None:
+    """An entry may hold for some adapters alone, where several claims share a file."""
+    suite.checks(FAILING)
+    suite.expect(ENTRY + 'when = {adapter = "script*"}\n')
+    assert suite.run().verdict("RTY-003") == "known-failure"
+    suite.expect(ENTRY + 'when = {adapter = "other-*"}\n')
+    assert suite.run().verdict("RTY-003") == "fail"
+
+
+def test_draft_holds_but_not_in_ci(suite: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reason that is a draft holds while somebody works on it, and fails the run under CI=true."""
+    suite.checks(FAILING)
+    suite.expect(ENTRY.replace("kombu caps", "DRAFT: kombu caps"))
+    assert suite.run().status == 0
+    monkeypatch.setenv("CI", "true")
+    finished = suite.run()
+    assert (finished.status, finished.verdict("RTY-003")) == (1, "known-failure")
+    assert "known failure 1 (RTY-003) has a draft for a reason; say why" in " ".join(finished.out.split())
