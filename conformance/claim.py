@@ -101,6 +101,18 @@ class Claim:
             return feature not in self.modes
         return self.features.get(feature, True) in (False, [])
 
+    def contradiction(self, identity: Mapping[str, Any]) -> str | None:
+        """Answer what of the claim the adapter's ``hello`` denies, in a line; None when the two agree."""
+        for name in ("roles", "links", "clocks"):
+            offered = identity.get(name)
+            lacking = [word for word in getattr(self, name) if offered is not None and word not in offered]
+            if lacking:
+                own = ", ".join(map(str, offered)) or "none"
+                return (
+                    f"adapter.toml claims the {name[:-1]} {lacking[0]}, but hello says that there are: {own}"
+                )
+        return None
+
     def patience(self, seconds: float) -> float:
         """Answer the seconds that a guard gives one answer: at least ``seconds``, and more than the claim's limits.
 
@@ -210,8 +222,13 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer a claim with its own words and, where it says nothing, those of its base; tables are merged likewise."""
+    """Answer a claim with its own words and, where it says nothing, those of its base; tables are merged likewise.
+
+    A driver that is a command takes the place of a class.
+    """
     both = {key: {**base[key], **own[key]} for key in own if _are_tables(base.get(key), own[key])}
+    if "command" in own.get("driver", ()):
+        both["driver"] = own["driver"]
     return {**base, **own, **both}
 
 

@@ -383,6 +383,16 @@ def test_variant_extends_a_claim(tmp_path: Path) -> None:
     assert claim.features == {"link": True, "link_error": True}
 
 
+def test_variant_with_another_kind_of_driver(tmp_path: Path) -> None:
+    """A command in a claim takes the place of the class of the claim that it extends."""
+    write_claim(tmp_path, "tiny==1")
+    (tmp_path / "tiny-2.toml").write_text(f'{EXTENSION}driver.command = ["tiny", "--serve"]\n')
+
+    claim = load_claim(tmp_path / "tiny-2.toml")
+
+    assert claim.driver == {"command": ["tiny", "--serve"]}
+
+
 def test_variant_of_nothing(tmp_path: Path) -> None:
     """A claim that extends one which is not there is refused with the path of that one."""
     (tmp_path / "tiny-2.toml").write_text(EXTENSION)
