@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
@@ -18,6 +18,7 @@ from celeriac.conformance.claim import ClaimError, bundled, find_adapter
 from celeriac.conformance.environments import BuildError, make
 from celeriac.conformance.leftovers import scratch_folder
 from celeriac.conformance.nearest import did_you_mean
+from celeriac.conformance.updating import UpdateError, update
 from celeriac.spec import Requirement, load
 
 __all__ = ["main"]
@@ -28,13 +29,13 @@ USAGE_ERROR = 4
 PYTEST_VARIABLES = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
 
 DESCRIPTION = "Judge implementations of Celery's Calling API."
-RUN_HELP = (
-    "run the checks: --adapter=NAME, --broker=..., -v and all that pytest takes; see `celeriac run --help`"
+EPILOG = (
+    "`celeriac COMMAND --help` tells more. Exit status of all commands: 4 when the command line is wrong."
 )
+LONGEST_COMMAND = len("expectations")
 RUN_EPILOG = (
     "Everything else goes to pytest: -v for a line per requirement, -x, -k and what `pytest --help` lists."
 )
-COMMANDS = ("run", "build", "adapters", "spec")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,22 +47,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if words[:1] == ["run"]:
         return _run_help() if {"-h", "--help"} & set(words) else _run(words[1:])
-    if words and words[0] not in COMMANDS and not words[0].startswith("-"):
-        print(f"celeriac: {did_you_mean('command', words[0], COMMANDS)}", file=sys.stderr)
-        return USAGE_ERROR
-    parser = _parser()
+    parser, commands = _parser()
+    if words and words[0] not in commands and not words[0].startswith("-"):
+        return _refuse("", did_you_mean("command", words[0], commands))
     try:
         arguments = parser.parse_args(words)
     except SystemExit as error:
         return USAGE_ERROR if error.code else 0
-    if arguments.command == "build":
-        return _build(bundled() if arguments.all else arguments.names, arguments.again)
-    if arguments.command == "adapters":
-        return _adapters()
-    if arguments.command == "spec":
-        return _spec(arguments.ids)
-    parser.print_help()
-    return 0
+    if arguments.command is None:
+        parser.print_help()
+        return 0
+    try:
+        return int(arguments.do(arguments))
+    except (ClaimError, BuildError, UpdateError) as error:
+        return _refuse(arguments.command, str(error))
+
+
+def _refuse(command: str, text: str) -> int:
+    """Say in one line why a command cannot be performed."""
+    print(f"{f'celeriac {command}'.strip()}: {' '.join(text.split())}", file=sys.stderr)
+    return USAGE_ERROR
 
 
 class _Parser(argparse.ArgumentParser):
@@ -70,21 +75,45 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(USAGE_ERROR)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser("celeriac", description=DESCRIPTION)
+class _Formatter(argparse.HelpFormatter):
+    """Keeps every command on one line with its help: argparse forgets that they are indented."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        super().add_argument(action)
+        self._action_max_length = max(self._action_max_length, LONGEST_COMMAND + 4)
+
+
+def _parser() -> tuple[argparse.ArgumentParser, Collection[str]]:
+    """Answer the parser and the names of all commands."""
+    parser = _Parser("celeriac", description=DESCRIPTION, epilog=EPILOG, formatter_class=_Formatter)
     parser.add_argument("--version", action="version", version=f"celeriac {version('celeriac')}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    commands.add_parser("run", help=RUN_HELP, add_help=False)
-    build = commands.add_parser("build", help="make the environments of adapters that have their own")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+
+    def command(name: str, what: str, do: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
+        added.set_defaults(do=do)
+        return added
+
+    commands.add_parser("run", help="judge an adapter: run the checks, write a report", add_help=False)
+    expectations = command("expectations", "bring known failures up to what runs have found", _expectations)
+    expectations.add_argument("--write", action="store_true", help="change the file, instead of showing how")
+    expectations.add_argument(
+        "--report",
+        metavar="DIR",
+        action="append",
+        help="folder of a finished run's report; repeatable; default: .celeriac",
+    )
+    expectations.add_argument("--adapter", metavar="NAME", help="as in run; default: the report's")
+    build = command("build", "make the environments and programs of adapters that have some", _build)
     build.add_argument("names", metavar="NAME", nargs="*", help="as in --adapter")
     build.add_argument("--all", action="store_true", help="of all adapters that come with Celeriac")
     build.add_argument("--again", action="store_true", help="make them anew")
-    commands.add_parser("adapters", help="list the adapters that come with Celeriac")
-    spec = commands.add_parser("spec", help="print requirements, or a list of all")
+    command("adapters", "list the adapters that come with Celeriac", _adapters)
+    spec = command("spec", "print requirements, or a list of all", _spec)
     spec.add_argument(
         "ids", metavar="ID", nargs="*", help="a requirement such as ETA-004, or an area such as ETA"
     )
-    return parser
+    return parser, commands.choices
 
 
 def _run_help() -> int:
@@ -136,21 +165,23 @@ class _Command:
         self.__name__ = name
 
 
-def _build(names: Iterable[str], again: bool) -> int:
+def _expectations(arguments: argparse.Namespace) -> int:
+    lines, done = update(arguments.report or [".celeriac"], arguments.adapter, write=arguments.write)
+    print("\n".join(lines))
+    return 0 if done else 1
+
+
+def _build(arguments: argparse.Namespace) -> int:
+    names = list(bundled()) if arguments.all else arguments.names
     if not names:
-        print(f"celeriac build: name adapters, or say --all: {', '.join(bundled())}", file=sys.stderr)
-        return USAGE_ERROR
-    try:
-        for name in names:
-            build = find_adapter(name).claim.build
-            if build is not None:
-                made = make(build, _tell, again=again)
-                print(f"{name}: {made.folder or made.python}")
-            else:
-                print(f"{name} runs in this environment: there is nothing to make")
-    except (ClaimError, BuildError) as error:
-        print(f"celeriac build: {' '.join(str(error).split())}", file=sys.stderr)
-        return USAGE_ERROR
+        return _refuse("build", f"name adapters, or say --all: {', '.join(bundled())}")
+    for name in names:
+        build = find_adapter(name).claim.build
+        if build is not None:
+            made = make(build, _tell, again=arguments.again)
+            print(f"{name}: {made.folder or made.python}")
+        else:
+            print(f"{name} runs in this environment: there is nothing to make")
     return 0
 
 
@@ -158,7 +189,7 @@ def _tell(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def _adapters() -> int:
+def _adapters(_: argparse.Namespace) -> int:
     for name in bundled():
         try:
             claim = find_adapter(name).claim
@@ -171,21 +202,19 @@ def _adapters() -> int:
     return 0
 
 
-def _spec(words: Sequence[str]) -> int:
+def _spec(arguments: argparse.Namespace) -> int:
     spec = load()
-    if not words:
+    if not arguments.ids:
         for requirement in spec.requirements.values():
             print(f"{requirement.id}  {requirement.level:<6}  {requirement.sentence}")
         return 0
-    for word in words:
+    for word in arguments.ids:
         found = [r for name, r in spec.requirements.items() if word.upper() in {name, name.split("-")[0]}]
         if not found:
             areas = {name.split("-")[0] for name in spec.requirements}
-            print(
-                did_you_mean("requirement", word, spec.requirements if "-" in word else areas),
-                file=sys.stderr,
+            return _refuse(
+                "spec", did_you_mean("requirement", word, spec.requirements if "-" in word else areas)
             )
-            return USAGE_ERROR
         print("\n\n".join(map(_text, found)))
     return 0
 
