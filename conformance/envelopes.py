@@ -6,7 +6,8 @@ answer   ``{"id": 7, "ok" | "raised" | "unsupported" | "broken": ...}``  adapter
 event    ``{"ev": "started", "at": 1767225600.0, "data": {...}}``      adapter to harness, at any time
 ======== ============================================================= =========================
 
-The body of a request holds the arguments of the method of ``Adapter`` that ``op`` names, by name.
+The body of a request holds the arguments of the method of ``Adapter`` that ``op`` names, by name; that of ``hello``
+holds the version of the protocol.  Every message has a schema in ``spec/schemas/adapter/``.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, NoReturn
+from functools import cache
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from celeriac.conformance.adapter import (
     Answer,
@@ -28,11 +30,16 @@ from celeriac.conformance.adapter import (
     WorkerSpec,
 )
 from celeriac.conformance.wire_values import from_json, to_json
+from celeriac.spec import validator
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
 
 __all__ = [
     "CATEGORIES",
     "LINE_LIMIT",
     "OPERATIONS",
+    "PROTOCOL",
     "ProtocolError",
     "answer_from_json",
     "answer_to_json",
@@ -42,7 +49,12 @@ __all__ = [
     "parse",
     "request_from_json",
     "request_to_json",
+    "validate",
+    "validate_value",
 ]
+
+#: The version of the protocol that this harness speaks.
+PROTOCOL = 1
 
 #: The longest line either side may send, in bytes, its newline included.
 LINE_LIMIT = 16 * 1024 * 1024
@@ -196,6 +208,44 @@ def event_from_json(message: Mapping[str, Any]) -> Event:
     if kind not in _EVENTS or not isinstance(at, int | float) or not isinstance(data, dict):
         raise ProtocolError(f"an event has ev ({', '.join(_EVENTS)}), at and data; got {_brief(message)}")
     return Event(kind, float(at), from_json(data))
+
+
+def validate(message: Mapping[str, Any], kind: str) -> None:
+    """Check a message of a kind, ``request``, ``answer`` or ``event``, by its schema.
+
+    Raises:
+        ProtocolError: it breaks the schema.
+    """
+    _check(_validator(kind), message, f"the {kind}", f"adapter/{kind}.schema.json")
+
+
+def validate_value(operation: str, message: Mapping[str, Any]) -> None:
+    """Check the value of an answer that is ok by what the schema of its operation expects.
+
+    Raises:
+        ProtocolError: it is something else.
+    """
+    if "ok" in message:
+        schema = f"adapter/{operation}.schema.json"
+        _check(_validator(operation, "ok"), message["ok"], f"the value of {operation!r}", schema)
+
+
+@cache
+def _validator(name: str, part: str | None = None) -> Draft202012Validator:
+    whole = validator(f"adapter-{name}")
+    return whole if part is None else whole.evolve(schema={"$ref": f"{whole.schema['$id']}#/$defs/{part}"})
+
+
+def _check(by: Draft202012Validator, value: Any, what: str, schema: str) -> None:
+    if not by.is_valid(value):
+        from jsonschema.exceptions import best_match
+
+        error = best_match(by.iter_errors(value))
+        where = ".".join(map(str, error.absolute_path))
+        at = f" at {where}" if where else ""
+        raise ProtocolError(
+            f"{what} breaks {schema}{at}: {error.message[:300]}; got {json.dumps(value)[:200]}"
+        )
 
 
 def _build(record: type[Any], values: Any) -> Any:

@@ -32,6 +32,7 @@ from celeriac.conformance.outcome import GRAVITY, Outcome, conclude, worst
 from celeriac.conformance.progress import Ticker, waiting
 from celeriac.conformance.providers import LINKS
 from celeriac.conformance.run import PlannedCheck, Run, exit_status
+from celeriac.conformance.verdicts import HarnessError
 from celeriac.conformance.watchdog import deadline
 from celeriac.spec import load
 
@@ -355,6 +356,9 @@ class Conformance:
         stage: Stage = self.config.hook.pytest_celeriac_stage(
             config=self.config, factory=make, flavour=flavour, source=run.options.source, clock=clock
         )
+        if contradiction := run.claim.contradiction(stage.identity):
+            stage.close()
+            raise HarnessError(contradiction)
         run.meet(flavour, stage)
         return stage
 

@@ -63,7 +63,9 @@ class _Conversation:
         if self.failure is not None:
             return Broken(self.failure)
         try:
-            request = envelopes.line(envelopes.request_to_json(self._asked + 1, operation, body))
+            message = envelopes.request_to_json(self._asked + 1, operation, body)
+            envelopes.validate(message, "request")
+            request = envelopes.line(message)
         except (ValueError, RecursionError) as error:
             return Broken(f"the request {operation!r} cannot be sent: {error}")
         self._asked += 1
@@ -90,22 +92,27 @@ class _Conversation:
             raise TooSlowError(f"no answer within {seconds:g} s") from None
         if isinstance(message, str):
             raise ProtocolError(message)
-        return self._accept(message)
+        return self._accept(operation, message)
 
-    def _accept(self, message: Mapping[str, Any]) -> Answer:
+    def _accept(self, operation: str, message: Mapping[str, Any]) -> Answer:
         answered = message.get("id")
         if answered != self._asked:
             past = isinstance(answered, int) and 0 < answered < self._asked
             what = "answered a second time" if past else "answers no request"
             raise ProtocolError(f"id {answered!r} {what} (asked: {self._asked}): {str(message)[:200]}")
-        return envelopes.answer_from_json(message)
+        answer = envelopes.answer_from_json(message)
+        envelopes.validate(message, "answer")
+        envelopes.validate_value(operation, message)
+        return answer
 
     def _take(self, text: bytes) -> None:
         """Sort one line (reader thread)."""
         try:
             message = envelopes.parse(text)
             if "ev" in message:
-                self._adapter.emit(envelopes.event_from_json(message))
+                event = envelopes.event_from_json(message)
+                envelopes.validate(message, "event")
+                self._adapter.emit(event)
             else:
                 self._inbox.put(message)
         except ValueError as error:
@@ -163,9 +170,9 @@ class ProcessAdapter(Adapter):
         answer = self._hello()
         if isinstance(answer, Broken):
             raise HarnessError(answer.detail)
-        value = answer.value if isinstance(answer, Ok) else answer
-        if not isinstance(value, Mapping):
-            raise HarnessError(f"'hello' must answer ok with an object, not {value!r}")
+        if not isinstance(answer, Ok):
+            raise HarnessError(f"'hello' must be answered ok, not {answer!r}")
+        value: Mapping[str, Any] = answer.value
         return value
 
     def preload(self, variables: Mapping[str, str]) -> Adapter:
@@ -264,7 +271,7 @@ class ProcessAdapter(Adapter):
                 self._conversation = _Conversation(self.command, self.env, self)
             except OSError as error:
                 return Broken(f"the adapter cannot be started: {shlex.join(self.command)}: {error}")
-        return self._ask("hello")
+        return self._ask("hello", protocol=envelopes.PROTOCOL)
 
     def _ask(self, operation: str, extra: float = 0.0, /, **body: Any) -> Answer:
         if self._conversation is None:

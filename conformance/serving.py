@@ -95,13 +95,13 @@ def _serve_line(adapter: Adapter, text: bytes) -> tuple[Any, Answer]:
 
 def _perform(adapter: Adapter, operation: str, arguments: Mapping[str, Any]) -> Answer:
     try:
+        if operation == "hello":
+            return Ok({"protocol": envelopes.PROTOCOL, **adapter.hello()})
         answer = getattr(adapter, operation)(**arguments)
     except HarnessError as error:
         return Broken(str(error))
     except Exception:  # noqa: BLE001 - the adapter is somebody else's code
         return Broken(f"the adapter raised in {operation!r}:\n{traceback.format_exc()}")
-    if operation == "hello":
-        return Ok(answer)
     if isinstance(answer, Answer):
         return answer
     return Broken(f"{operation!r} answered {answer!r}, expected one of Ok, Raised, Unsupported, Broken")

@@ -37,7 +37,7 @@ __all__ = ["parse_chapter"]
 FILE_NAME = re.compile(r"\d\d-(?P<slug>[a-z0-9]+(?:-[a-z0-9]+)*)\.md")
 TITLE = re.compile(r"# (?P<prefix>[A-Z]{3}) · (?P<title>\S.*)")
 FIELD = re.compile(r"- (?P<name>[a-z][a-z ]*): +(?P<value>\S.*)")
-FEATURE = re.compile(r"(?:(?:serializer|compression|results):[a-z0-9]+|[a-z][a-z_]*)")
+FEATURE = re.compile(r"(?:(?:serializer|compression|results):[a-z0-9]+|[a-z][a-z0-9_]*)")
 BLOCK = "### "
 SEPARATOR = " · "
 

@@ -37,7 +37,7 @@ SCHEMAS = HERE / "schemas"
 VECTORS = HERE / "vectors"
 URN = "urn:celeriac:schema:"
 MENTIONED_ID = re.compile(r"\b[A-Z]{3}-\d{3}\b")
-MENTIONED_FILE = re.compile(r"\b(?:schemas|vectors)/[\w.-]+\.json\b")
+MENTIONED_FILE = re.compile(r"\b(?:schemas|vectors)/[\w./-]+\.json\b")
 
 
 @cache
@@ -95,7 +95,14 @@ def _dangling(line: str, requirements: dict[str, Requirement], folder: Path) -> 
 
 def schema_names() -> tuple[str, ...]:
     """Answer the name of every schema, sorted."""
-    return tuple(sorted(path.name.removesuffix(".schema.json") for path in SCHEMAS.glob("*.schema.json")))
+    return tuple(sorted(_schema_files()))
+
+
+@cache
+def _schema_files() -> dict[str, Path]:
+    """Answer the file of each schema by its name: ``adapter/call.schema.json`` is ``adapter-call``."""
+    files = SCHEMAS.rglob("*.schema.json")
+    return {"-".join(path.relative_to(SCHEMAS).parts).removesuffix(".schema.json"): path for path in files}
 
 
 def vector_names() -> tuple[str, ...]:
@@ -110,7 +117,7 @@ def schema(name: str) -> dict[str, Any]:
         SpecError: there is no such schema.
     """
     _known("schema", name, schema_names())
-    return _read_json(SCHEMAS / f"{name}.schema.json")
+    return _read_json(_schema_files()[name])
 
 
 def vectors(name: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from celeriac.conformance.adapter import Adapter, Answer, Event, Ok, Scenario
+from celeriac.conformance.adapter import Adapter, Answer, Call, Event, Ok, Scenario
 from celeriac.conformance.process import serve
 
 
@@ -25,20 +25,24 @@ class Chatty(Adapter):
     def end(self) -> Answer:
         return Ok()
 
-    def state(self, task_id: str) -> Answer:
+    def call(self, call: Call) -> Answer:
         subprocess.run(["sh", "-c", "echo from a child; cat"], check=True)
         reporters = [threading.Thread(target=self.report, args=(i,)) for i in range(4)]
         for thread in reporters:
             thread.start()
         for thread in reporters:
             thread.join()
-        return Ok((task_id, b"\xff"))
+        return Ok({"value": (call.task, b"\xff")})
 
     def report(self, number: int) -> None:
         for attempt in range(50):
             sys.stdout.write("noise\n")
             self.emit(
-                Event("started", 1.0, {"worker": f"w{number}", "attempt": attempt, "args": (object(),)})
+                Event(
+                    "started",
+                    1.0,
+                    {"worker": f"w{number}", "task_id": "t", "attempt": attempt, "args": (object(),)},
+                )
             )
 
     def close(self) -> None:

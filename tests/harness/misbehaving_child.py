@@ -76,6 +76,29 @@ def bad_event(request: dict[str, Any]) -> None:
     say({"ev": "exploded", "at": 1.0, "data": {}})
 
 
+def event_of_nobody(request: dict[str, Any]) -> None:
+    """Report the start of a task without saying which."""
+    say({"ev": "started", "at": 1.0, "data": {"worker": "w"}})
+
+
+def wrong_value(request: dict[str, Any]) -> None:
+    """Answer a state that is a number."""
+    say({"id": request["id"], "ok": 4})
+
+
+def extra_member(request: dict[str, Any]) -> None:
+    """Signal an error with more than the protocol has."""
+    error = {"category": "other", "type": "Sad", "text": "sad", "mood": "low"}
+    say({"id": request["id"], "raised": error})
+
+
+def chatter(request: dict[str, Any]) -> None:
+    """Print a word for the author between two messages."""
+    sys.stdout.buffer.write(b"connecting...\n")
+    sys.stdout.buffer.flush()
+    say({"id": request["id"], "ok": "PENDING"})
+
+
 def huge(request: dict[str, Any]) -> None:
     """Write more than a line may hold, without an end."""
     try:
@@ -104,7 +127,7 @@ def split(request: dict[str, Any]) -> None:
 
 def deaf(request: dict[str, Any]) -> None:
     """Answer once, then stop reading."""
-    say({"id": request["id"], "ok": None})
+    say({"id": request["id"], "ok": "PENDING"})
     time.sleep(3600)
 
 
@@ -120,7 +143,8 @@ def main() -> None:
         if request["op"] == "state":
             globals()[sys.argv[1]](request)
         elif request["op"] == "hello":
-            say({"id": request["id"], "ok": {"implementation": "scripted", "version": str(os.getpid())}})
+            who = {"protocol": 1, "implementation": "scripted", "version": str(os.getpid()), "missing": {}}
+            say({"id": request["id"], "ok": who})
         else:
             say({"id": request["id"], "ok": None})
 

@@ -289,11 +289,8 @@ def test_malformed_request_is_broken_and_refused_by_the_schema(operation: str, b
 
 def test_schema_names_what_the_contract_names() -> None:
     """Kinds of composition and what calls can share are the same in the schema and in the contract."""
-    rules = {
-        rule["if"]["properties"]["op"]["const"]: rule["then"] for rule in schema("adapter-request")["allOf"]
-    }
     kinds, shared = (
-        rules[operation]["properties"]["body"]["properties"][name]["enum"]
+        schema(f"adapter-{operation}")["$defs"]["body"]["properties"][name]["enum"]
         for operation, name in (("compose", "kind"), ("call_together", "over"))
     )
     assert (tuple(kinds), tuple(shared)) == (COMPOSITIONS, SHARED)

@@ -85,6 +85,15 @@ def test_adapter_that_knows_why_says_so_in_one_line() -> None:
     assert _call(HarnessError("install it first")) == {"broken": {"detail": "install it first"}}
 
 
+def test_hello_tells_the_version_of_the_protocol() -> None:
+    """An adapter need not know of versions: who serves it answers for it, and says which one it speaks."""
+    request = {"id": 1, "op": "hello", "body": {"protocol": 7}}
+
+    (message,) = _serve(Scripted(None), json.dumps(request).encode())
+
+    assert message == {"id": 1, "ok": {"protocol": 1, "implementation": "scripted"}}
+
+
 def test_answer_of_another_type_is_broken() -> None:
     """A method that forgets to answer is named."""
     assert "'call' answered None" in _call(None)["broken"]["detail"]
@@ -129,7 +138,7 @@ def test_chatter_on_standard_output_is_no_message() -> None:
     try:
         assert adapter.hello()["implementation"] == "chatty"
         assert adapter.begin(SCENARIO) == Ok()
-        assert adapter.state("t") == Ok(("t", b"\xff"))
+        assert adapter.call(Call("t", mode="direct")) == Ok({"value": ("t", b"\xff")})
     finally:
         adapter.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from datetime import time as time_of_day
 from decimal import Decimal
@@ -186,7 +187,7 @@ def test_tag_that_cannot_be_read_is_refused(wire: Any) -> None:
 
 
 REQUESTS = [
-    ("hello", {}),
+    ("hello", {"protocol": 1}),
     ("end", {}),
     (
         "begin",
@@ -253,7 +254,7 @@ def test_answer_survives_the_journey(answer: Any) -> None:
 @given(values)
 def test_event_survives_the_journey(value: Any) -> None:
     """Every event arrives as it was reported, and is what its schema says."""
-    event = Event("ended", 12.5, {"worker": "w", "value": value})
+    event = Event("ended", 12.5, {"worker": "w", "task_id": "t", "value": value})
 
     message = _travel(envelopes.event_to_json(event))
 
@@ -288,3 +289,42 @@ def test_schemas_name_what_the_code_knows() -> None:
     assert value["$defs"]["tagged"]["properties"]["$"]["enum"] == list(TAGS)
     assert request["properties"]["op"]["enum"] == list(envelopes.OPERATIONS)
     assert answer["properties"]["raised"]["properties"]["category"]["enum"] == list(envelopes.CATEGORIES)
+
+
+EXAMPLES = [
+    pytest.param(operation, example, id=operation)
+    for operation in envelopes.OPERATIONS
+    for example in schema(f"adapter-{operation}")["examples"]
+]
+
+
+@pytest.mark.parametrize(("operation", "example"), EXAMPLES)
+def test_example_of_an_exchange_is_one(operation: str, example: dict[str, Any]) -> None:
+    """The example that the schema of an operation shows is an exchange by that schema, and the harness reads it."""
+    validator(f"adapter-{operation}").validate(example)
+
+    assert envelopes.request_from_json(example["request"])[0] == operation
+    envelopes.answer_from_json(example["answer"])
+    envelopes.validate_value(operation, example["answer"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "text"),
+    [
+        (
+            "request",
+            {"id": 1, "op": "state", "body": {}},
+            "the request breaks adapter/request.schema.json at body: ",
+        ),
+        (
+            "answer",
+            {"id": "1", "ok": None},
+            "the answer breaks adapter/answer.schema.json at id: '1' is not of type",
+        ),
+        ("event", {"ev": "ready", "at": 1.0, "data": {}}, "at data: 'worker' is a required property"),
+    ],
+)
+def test_message_that_breaks_its_schema_is_told_where(kind: str, message: dict[str, Any], text: str) -> None:
+    """A message that breaks its schema is refused with the schema, the place and what stands there."""
+    with pytest.raises(envelopes.ProtocolError, match=re.escape(text)):
+        envelopes.validate(message, kind)
