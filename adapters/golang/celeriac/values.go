@@ -152,14 +152,10 @@ func pairs(given Map) any {
 	return tag("map", payload)
 }
 
-// parts answers days, seconds and microseconds, of which only the days may be negative.
+// parts answers days, seconds and microseconds, all of one sign.
 func parts(given time.Duration) any {
 	const day = 24 * time.Hour
-	days, rest := given/day, given%day
-	if rest < 0 {
-		days, rest = days-1, rest+day
-	}
-	return []any{int64(days), int64(rest / time.Second), int64(rest % time.Second / time.Microsecond)}
+	return []any{int64(given / day), int64(given % day / time.Second), int64(given % time.Second / time.Microsecond)}
 }
 
 func (s Signature) fields() any {
