@@ -18,6 +18,7 @@ from celeriac.conformance.claim import ClaimError, bundled, find_adapter
 from celeriac.conformance.environments import BuildError, make
 from celeriac.conformance.leftovers import scratch_folder
 from celeriac.conformance.nearest import did_you_mean
+from celeriac.conformance.providers import LINKS, Unavailable, find
 from celeriac.conformance.updating import UpdateError, update
 from celeriac.spec import Requirement, load
 
@@ -59,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         return int(arguments.do(arguments))
-    except (ClaimError, BuildError, UpdateError) as error:
+    except (ClaimError, BuildError, UpdateError, Unavailable) as error:
         return _refuse(arguments.command, str(error))
 
 
@@ -95,6 +96,12 @@ def _parser() -> tuple[argparse.ArgumentParser, Collection[str]]:
         return added
 
     commands.add_parser("run", help="judge an adapter: run the checks, write a report", add_help=False)
+    doctor = command("doctor", "walk through an adapter and say what is missing next", _doctor)
+    doctor.add_argument("--adapter", metavar="NAME", required=True, help="as in run")
+    doctor.add_argument(
+        "--broker", metavar="FLAVOUR", choices=LINKS, help="embedded (default), rabbitmq, redis or valkey"
+    )
+    doctor.add_argument("--broker-from", metavar="SOURCE", help="as in run")
     expectations = command("expectations", "bring known failures up to what runs have found", _expectations)
     expectations.add_argument("--write", action="store_true", help="change the file, instead of showing how")
     expectations.add_argument(
@@ -163,6 +170,19 @@ class _Command:
 
     def __init__(self, name: str) -> None:
         self.__name__ = name
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from celeriac.conformance.doctor import Doctor
+
+    find(arguments.broker or "embedded", arguments.broker_from)  # or the walk would end in the middle
+    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    doctor = Doctor(arguments.adapter, _say, arguments.broker, arguments.broker_from, colour)
+    return 0 if doctor.walk() else 1
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _expectations(arguments: argparse.Namespace) -> int:

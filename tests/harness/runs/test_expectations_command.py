@@ -1,4 +1,4 @@
-"""``celeriac expectations`` brings a file of known failures up to what runs have found, and leaves the rest of it alone."""
+"""``celeriac expectations`` brings a file of known failures up to date, and leaves the rest of it alone."""
 
 from __future__ import annotations
 
