@@ -19,6 +19,7 @@ from celeriac.conformance.environments import BuildError, make
 from celeriac.conformance.leftovers import scratch_folder
 from celeriac.conformance.nearest import did_you_mean
 from celeriac.conformance.providers import LINKS, Unavailable, find
+from celeriac.conformance.scaffold import LANGUAGES, ScaffoldError, new_adapter
 from celeriac.conformance.updating import UpdateError, update
 from celeriac.spec import Requirement, load
 
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         return int(arguments.do(arguments))
-    except (ClaimError, BuildError, UpdateError, Unavailable) as error:
+    except (ClaimError, BuildError, UpdateError, ScaffoldError, Unavailable) as error:
         return _refuse(arguments.command, str(error))
 
 
@@ -102,6 +103,10 @@ def _parser() -> tuple[argparse.ArgumentParser, Collection[str]]:
         "--broker", metavar="FLAVOUR", choices=LINKS, help="embedded (default), rabbitmq, redis or valkey"
     )
     doctor.add_argument("--broker-from", metavar="SOURCE", help="as in run")
+    new = command("new-adapter", "write the starting point of an adapter", _new_adapter)
+    new.add_argument("name", metavar="NAME", help="of the adapter, such as my-client")
+    new.add_argument("--language", required=True, choices=LANGUAGES, help="of the driver: %(choices)s")
+    new.add_argument("--folder", metavar="DIR", help="where to; default: ./NAME")
     expectations = command("expectations", "bring known failures up to what runs have found", _expectations)
     expectations.add_argument("--write", action="store_true", help="change the file, instead of showing how")
     expectations.add_argument(
@@ -111,7 +116,7 @@ def _parser() -> tuple[argparse.ArgumentParser, Collection[str]]:
         help="folder of a finished run's report; repeatable; default: .celeriac",
     )
     expectations.add_argument("--adapter", metavar="NAME", help="as in run; default: the report's")
-    build = command("build", "make the environments and programs of adapters that have some", _build)
+    build = command("build", "make the environments and programs that adapters need", _build)
     build.add_argument("names", metavar="NAME", nargs="*", help="as in --adapter")
     build.add_argument("--all", action="store_true", help="of all adapters that come with Celeriac")
     build.add_argument("--again", action="store_true", help="make them anew")
@@ -175,7 +180,10 @@ class _Command:
 def _doctor(arguments: argparse.Namespace) -> int:
     from celeriac.conformance.doctor import Doctor
 
-    find(arguments.broker or "embedded", arguments.broker_from)  # or the walk would end in the middle
+    try:
+        find(arguments.broker or "embedded", arguments.broker_from)
+    except ValueError as error:  # what is wrong with the two options
+        return _refuse("doctor", str(error))
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     doctor = Doctor(arguments.adapter, _say, arguments.broker, arguments.broker_from, colour)
     return 0 if doctor.walk() else 1
@@ -183,6 +191,14 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 def _say(line: str) -> None:
     print(line, flush=True)
+
+
+def _new_adapter(arguments: argparse.Namespace) -> int:
+    folder = Path(arguments.folder or arguments.name)
+    for path in new_adapter(arguments.name, arguments.language, folder):
+        print(path)
+    print(f"Next: celeriac doctor --adapter={folder / 'adapter.toml'}")
+    return 0
 
 
 def _expectations(arguments: argparse.Namespace) -> int:

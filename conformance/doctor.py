@@ -173,15 +173,14 @@ class Doctor:
         exchange = self._heard.last(missing.operation) if self._heard else None
         if exchange is None:
             return None
-        was = exchange.answer
+        was, more = exchange.answer, [*map(self._form.event, missing.events), *missing.wanted]
+        answer = (
+            [] if isinstance(was, Ok) and more else [self._form.answer(exchange, WANTED[missing.operation])]
+        )
         return Exhibit(
             [self._form.request(exchange), *missing.given],
             "" if was is None or isinstance(was, Broken) else self._form.answer(exchange, was),
-            [
-                self._form.answer(exchange, WANTED[missing.operation]),
-                *(self._form.event(event) for event in missing.events),
-                *missing.wanted,
-            ],
+            [*answer, *more],
         )
 
     def _next(self, name: str, text: str, exhibit: Exhibit | None) -> None:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from uuid import UUID
 
 from celeriac.conformance.adapter import (
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from celeriac.conformance.claim import Claim
     from celeriac.conformance.history import Record
     from celeriac.conformance.world import World
+
+T = TypeVar("T")
 
 __all__ = ["STEPS", "WANTED", "Step"]
 
@@ -109,24 +112,27 @@ VALUES: Mapping[str, Any] = {
 def values(world: World, claim: Claim) -> str:
     """Hand over every tagged kind of value; the implementation may refuse them, the adapter must read them."""
     world.begin(results=False)
-    mode = "direct" if "direct" in claim.modes else "apply_async"
+    mode: Literal["direct", "apply_async"] = "direct" if "direct" in claim.modes else "apply_async"
     for kind, value in VALUES.items():
-        answer = _tried(lambda value=value: world.call("celeriac.echo", (value,), mode=mode).answer)
+        called = _tried(partial(world.call, "celeriac.echo", (value,), mode=mode))
+        answer = None if called is None else called.answer
         if mode == "direct" and isinstance(answer, Ok) and answer.value != {"value": [[value], {}]}:
             text = f"A value of the kind {kind} came back as {answer.value!r}: expected {[[value], {}]!r}."
             raise Missing(text, "call")
     place = ExchangeRef(f"{world.queue}-exchange")
-    for options in (
+    options: list[dict[str, Any]] = [
         {"link": Signature("celeriac.add", (1,))},
         {"retry": True, "retry_policy": {"max_retries": 0, "retry_errors": (ErrorClass("connection"),)}},
         {"queue": QueueRef(f"{world.queue}-queue", place, "key")},
-    ):
-        _tried(lambda options=options: world.call(**options).answer)
-    _tried(lambda: world.begin(results=False, settings={"task_routes": [Router({"celeriac.add": None})]}))
+    ]
+    for each in options:
+        _tried(partial(world.call, **each))
+    routes = [Router({"celeriac.add": None})]
+    _tried(partial(world.begin, results=False, settings={"task_routes": routes}))
     return f"{len(VALUES) + 5} kinds of values are read"
 
 
-def _tried(request: Callable[[], Any]) -> Any:
+def _tried(request: Callable[[], T]) -> T | None:
     """Answer what was answered, None where there is no such thing."""
     with suppress(NotApplicable, Violation):
         return request()
@@ -148,7 +154,7 @@ def publish(world: World, claim: Claim) -> str:
             "goes to the queue that `begin` has named: declare it and publish to the default exchange, with its name "
             "as the routing key (Redis: push to the list of that name).",
             "call",
-            wanted=_lines(world),
+            wanted=_lines(world, _message_of(called)),
         )
     return "\n".join(
         [f"a message of {len(record.body)} bytes in the queue of the scenario", *_remarks(record)]
@@ -171,20 +177,24 @@ def _published(world: World, called: Called) -> Record:
         text = "The call was answered and the broker was connected to, but no message was published."
     else:
         text = "The call was answered, but nobody has connected to the broker_url that `begin` has named."
-    raise Missing(
-        f"{text} A message of the call has to be on the wire within {SOON:g} s.", "call", wanted=_lines(world)
-    )
+    text += f" A message of the call has to be on the wire within {SOON:g} s."
+    raise Missing(text, "call", wanted=_lines(world, _message_of(called)))
 
 
-def _lines(world: World, message: WireMessage | None = None) -> list[str]:
-    """Answer a message in the queue of the scenario as a reader sees it, by default one that a call could have made."""
-    message = message or task_message("celeriac.add", (2, 2), reply_to="", task_id=TASK_ID)
+def _message_of(called: Called) -> WireMessage:
+    """Answer the message that the call could have sent."""
+    return task_message("celeriac.add", (2, 2), reply_to="", task_id=called.task_id)
+
+
+def _lines(world: World, message: WireMessage) -> list[str]:
+    """Answer a message in the queue of the scenario as a reader sees it."""
     if world.link == "redis":
         return [f"in the list {world.queue}:", redis_envelope(message, world.queue).decode()]
     labels = {"content_type": message.content_type, "content_encoding": message.content_encoding}
+    properties = {name: value for name, value in message.properties.items() if value != ""}
     return [
         f"in the queue {world.queue}:",
-        f"properties {json.dumps({**labels, **message.properties})}",
+        f"properties {json.dumps({**labels, **properties})}",
         f"headers {json.dumps(message.headers)}",
         f"body {message.body.decode()}",
     ]
