@@ -17,7 +17,7 @@ from typing import Any
 from celeriac.conformance import doctor_first as first
 from celeriac.conformance.adapter import Adapter, Broken, Ok
 from celeriac.conformance.claim import Candidate, Claim, ClaimError
-from celeriac.conformance.doctor_steps import STEPS, WANTED, Step
+from celeriac.conformance.doctor_steps import STEPS, WANTED, Step, plainly
 from celeriac.conformance.doctor_talk import AsClass, AsLines, Exhibit, Form, Missing, Overheard, Skipped
 from celeriac.conformance.evidence import printable
 from celeriac.conformance.guard import GuardedAdapter
@@ -96,7 +96,7 @@ class Doctor:
             return told
 
         yield "claim", claim
-        yield "build", lambda: first.build(found[0], lambda line: self.say(f"{'':<10}{line}"))
+        yield "build", lambda: first.build(found[0], lambda line: self.say(f"{'':<20}{line}"))
         yield "hello", hello
         yield "canary", lambda: first.canary(found[2], found[1])
         yield from self._scenes(stack, found[0], found[1])
@@ -222,9 +222,7 @@ def _missing(error: Missing | HarnessError | Violation, heard: Overheard | None)
     asked = [each for each in heard.exchanges if each.operation != "end"] if heard else []
     operation = asked[-1].operation if asked else ""
     if isinstance(error, Violation):
-        return Missing(
-            f"Expected: {error.judgement.expected}.\nObserved: {error.judgement.observed}.", operation
-        )
+        return Missing(plainly(error, operation), operation)
     return Missing(TRACEBACK.sub(r"\1", str(error)), operation)
 
 

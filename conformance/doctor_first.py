@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from celeriac.conformance import envelopes
 from celeriac.conformance.adapter import Adapter, Answer, Ok, Unsupported
@@ -17,6 +17,8 @@ from celeriac.conformance.environments import BuildError, Tell
 from celeriac.conformance.guard import GuardedAdapter
 from celeriac.conformance.process import ProcessAdapter
 from celeriac.conformance.verdicts import HarnessError
+
+T = TypeVar("T")
 
 __all__ = ["build", "canary", "claim", "hello", "made"]
 
@@ -79,7 +81,7 @@ def hello(candidate: Candidate, adapter: Adapter) -> tuple[str, Wire | None]:
     return f"{identity['implementation']} {identity.get('version', '')}".strip(), wire
 
 
-def _guarded(ask: Callable[[], Any]) -> Any:
+def _guarded(ask: Callable[[], T]) -> T:
     """Ask a class something; whatever it raises is what is missing."""
     wanted = AsClass().answer(Exchange(1, "hello", {}), WANTED["hello"])
     exhibit = Exhibit(["adapter.hello()"], "", [wanted])

@@ -10,30 +10,21 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from datetime import time as time_of_day
-from decimal import Decimal
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from celeriac.conformance.adapter import (
     Answer,
-    ErrorClass,
     Event,
-    ExchangeRef,
     Ok,
-    QueueRef,
     Raised,
-    Router,
-    Signature,
 )
 from celeriac.conformance.decoding import body_of
 from celeriac.conformance.doctor_talk import Missing
+from celeriac.conformance.doctor_values import sending_mode, values
 from celeriac.conformance.messages import WireMessage, redis_envelope, task_message
-from celeriac.conformance.verdicts import NotApplicable, Violation
+from celeriac.conformance.verdicts import Violation
 from celeriac.spec import validator
 
 if TYPE_CHECKING:
@@ -44,7 +35,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["STEPS", "WANTED", "Step"]
+__all__ = ["STEPS", "WANTED", "Step", "plainly"]
 
 #: Seconds within which what has been answered must have happened.
 SOON = 10.0
@@ -79,6 +70,26 @@ class Step:
     take: Callable[[World, Claim], str]
 
 
+def plainly(violation: Violation, operation: str) -> str:
+    """Answer in plain words what a violation says of a request."""
+    judgement = violation.judgement
+    if not judgement.observed.startswith("unsupported: "):
+        return f"Expected: {judgement.expected}.\nObserved: {judgement.observed}."
+    said = judgement.observed.removeprefix("unsupported: ")
+    return (
+        f"`{operation}` was answered unsupported ({said}), and adapter.toml does not say so: "
+        "let it work, or say there that there is no such thing."
+    )
+
+
+def _promised(request: Callable[[], T], operation: str, **more: Any) -> T:
+    """Make a request that the claim promises to work; ``more`` is what else should be there."""
+    try:
+        return request()
+    except Violation as error:
+        raise Missing(plainly(error, operation), operation, **more) from None
+
+
 # -- a scenario -----------------------------------------------------------------------------------------
 
 
@@ -89,63 +100,13 @@ def scenario(world: World, claim: Claim) -> str:
     return "a scenario begins and ends"
 
 
-# -- values ---------------------------------------------------------------------------------------------
-
-#: What may stand among the arguments of a call.
-VALUES: Mapping[str, Any] = {
-    "plain JSON": [None, True, 1, -1.5, "é", ["x"], {"k": [2]}],
-    "map": {"$": "a key that is no tag"},
-    "bytes": b"\x00\xff",
-    "datetime": datetime(2031, 5, 17, 12, 30, 0, 250000, tzinfo=UTC),
-    "date": date(2031, 5, 17),
-    "time": time_of_day(12, 30),
-    "timedelta": timedelta(days=1, seconds=2),
-    "decimal": Decimal("0.10"),
-    "uuid": UUID(TASK_ID),
-    "float": float("inf"),
-    "complex": complex(1, -2),
-    "tuple": (1, 2),
-    "set": {1},
-}
-
-
-def values(world: World, claim: Claim) -> str:
-    """Hand over every tagged kind of value; the implementation may refuse them, the adapter must read them."""
-    world.begin(results=False)
-    mode: Literal["direct", "apply_async"] = "direct" if "direct" in claim.modes else "apply_async"
-    for kind, value in VALUES.items():
-        called = _tried(partial(world.call, "celeriac.echo", (value,), mode=mode))
-        answer = None if called is None else called.answer
-        if mode == "direct" and isinstance(answer, Ok) and answer.value != {"value": [[value], {}]}:
-            text = f"A value of the kind {kind} came back as {answer.value!r}: expected {[[value], {}]!r}."
-            raise Missing(text, "call")
-    place = ExchangeRef(f"{world.queue}-exchange")
-    options: list[dict[str, Any]] = [
-        {"link": Signature("celeriac.add", (1,))},
-        {"retry": True, "retry_policy": {"max_retries": 0, "retry_errors": (ErrorClass("connection"),)}},
-        {"queue": QueueRef(f"{world.queue}-queue", place, "key")},
-    ]
-    for each in options:
-        _tried(partial(world.call, **each))
-    routes = [Router({"celeriac.add": None})]
-    _tried(partial(world.begin, results=False, settings={"task_routes": routes}))
-    return f"{len(VALUES) + 5} kinds of values are read"
-
-
-def _tried(request: Callable[[], T]) -> T | None:
-    """Answer what was answered, None where there is no such thing."""
-    with suppress(NotApplicable, Violation):
-        return request()
-    return None
-
-
 # -- a message ------------------------------------------------------------------------------------------
 
 
 def publish(world: World, claim: Claim) -> str:
     """Call a task and look for its message, first on the wire and then in the queue."""
     world.begin(results=False)
-    called = world.call()
+    called = _called(world, claim)
     record = _published(world, called)
     arrived = world.until(lambda: bool(world.stage.waiting().get(world.queue)), timeout=SOON)
     if not arrived:
@@ -161,9 +122,16 @@ def publish(world: World, claim: Claim) -> str:
     )
 
 
-def _published(world: World, called: Called) -> Record:
+def _called(world: World, claim: Claim) -> Called:
+    wanted = _lines(world, task_message("celeriac.add", (2, 2), reply_to="", task_id=TASK_ID))
+    called = _promised(partial(world.call, mode=sending_mode(claim)), "call", wanted=wanted)
     if isinstance(called.answer, Raised):
-        raise Missing(f"The call was refused, with {called.answer.type}: {called.answer.text}", "call")
+        text = f"The call was refused, with {called.answer.type}: {called.answer.text}"
+        raise Missing(text, "call", wanted=wanted)
+    return called
+
+
+def _published(world: World, called: Called) -> Record:
     record = world.wait("published", task_id=called.task_id, timeout=SOON)
     if record is not None:
         return record
@@ -235,7 +203,7 @@ def _plain(value: Any) -> Any:
 def execute(world: World, claim: Claim) -> str:
     """Start a worker, let it execute a message of the harness's own, stop it."""
     world.begin(results=False)
-    worker = world.worker()
+    worker = _promised(world.worker, "start_worker", events=[_event("ready", {"worker": "worker-1"})])
     about: dict[str, Any] = {"worker": worker}
     if world.wait("ready", worker=worker, timeout=SOON) is None:
         text = f"`start_worker` was answered, but no event says that {worker} is ready."
@@ -285,7 +253,7 @@ def _end_of(world: World, worker: str) -> str:
 
 def result(world: World, claim: Claim) -> str:
     """Store a result in a worker's place and let the caller get it."""
-    called = _with_result(world)
+    called = _with_result(world, claim)
     got = world.get(called, timeout=SOON)
     value = got.value.get("value") if isinstance(got, Ok) and isinstance(got.value, Mapping) else got
     if value != 4:
@@ -296,7 +264,7 @@ def result(world: World, claim: Claim) -> str:
 
 def state(world: World, claim: Claim) -> str:
     """Ask for the state of a task whose result is stored."""
-    called = _with_result(world)
+    called = _with_result(world, claim)
     world.until(lambda: world.state(called) == Ok("SUCCESS"), timeout=SOON)
     seen = world.state(called)
     if seen != Ok("SUCCESS"):
@@ -304,9 +272,9 @@ def state(world: World, claim: Claim) -> str:
     return "the caller sees the state SUCCESS"
 
 
-def _with_result(world: World) -> Called:
+def _with_result(world: World, claim: Claim) -> Called:
     world.begin()
-    called = world.call()
+    called = _called(world, claim)
     _published(world, called)
     world.store(called, "SUCCESS", 4)
     return called

@@ -65,7 +65,7 @@ class Wire:
                 self._child.send(envelopes.line(request), deadline)
         except TooSlowError as error:
             raise WireError(f"Within {seconds:g} s {error}.") from None
-        while (message := self._next(deadline, seconds)) is not None and "ev" in message:
+        while "ev" in (message := self._next(deadline, seconds)):
             pass
         if message.get("id") != request["id"]:
             raise WireError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -120,3 +121,19 @@ def test_help_version_and_mistakes(words: list[str], status: int, capsys: pytest
     assert main(words) == status
     captured = capsys.readouterr()
     assert "celeriac" in captured.out + captured.err
+
+
+def test_help_fits_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The help of every command is a sentence and fits 80 columns, and the first page has each command on one line."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main(["--help"]) == 0
+    page = capsys.readouterr().out
+    assert max(map(len, page.splitlines())) <= 80
+    names = re.findall(r"^    (\S+) +\S", page, re.MULTILINE)
+    assert names == ["run", "doctor", "new-adapter", "expectations", "build", "adapters", "spec"]
+    for name in names:
+        assert main([name, "--help"]) == 0
+        text = capsys.readouterr().out
+        assert text.startswith(f"usage: celeriac {name}")
+        assert max(map(len, text.splitlines())) <= 80
+        assert re.search(r"^[A-Z].*\.$", text, re.MULTILINE)
