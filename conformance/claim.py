@@ -119,7 +119,7 @@ class Claim:
         Starting and stopping get twice as much.
         """
         limits = (self.limits.get("answer_seconds", 0.0), self.limits.get("start_seconds", 0.0) / 2)
-        return max(seconds, *(limit + 1 for limit in limits))
+        return max((seconds, *(limit + 1 for limit in limits if limit)))
 
 
 @dataclass(frozen=True, slots=True)
