@@ -157,3 +157,16 @@ def test_pytest_beside_celeriac_is_unchanged(installed: Path, tmp_path: Path) ->
     assert "celeriac.conformance" not in done.stdout
     refused = attempt(str(installed / "python"), "-m", "pytest", "--adapter=reference", cwd=tmp_path)
     assert refused.returncode == pytest.ExitCode.USAGE_ERROR
+
+
+@pytest.mark.parametrize("language", ["node", "other", "python"])
+def test_starting_point_from_the_wheel(installed: Path, tmp_path: Path, language: str) -> None:
+    """The wheel has what ``celeriac new-adapter`` copies, and its doctor leads on from there."""
+    celeriac = str(installed / "celeriac")
+    run(celeriac, "new-adapter", "new-one", f"--language={language}", cwd=tmp_path)
+    if language == "node":
+        assert (tmp_path / "new-one" / "celeriac.mjs").is_file()
+        return
+    done = attempt(celeriac, "doctor", "--adapter=new-one/adapter.toml", cwd=tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "What is missing next: publish" in done.stdout
