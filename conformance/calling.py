@@ -29,6 +29,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Calling"]
 
+#: What a worker must have, beyond running a function, for a probe task to do what it is for -> a feature of the claim.
+TASK_FEATURES: Mapping[str, str] = {
+    "celeriac.child": "child_calls",
+    "celeriac.context": "context",
+    "celeriac.handler": "errback",
+    "celeriac.hello": "update_state",
+    "celeriac.ignore": "ignore",
+    "celeriac.progress": "update_state",
+    "celeriac.reject": "reject",
+    "celeriac.retry": "task_retry",
+}
+
 
 class Calling:
     """The calls of a world.
@@ -65,6 +77,8 @@ class Calling:
         """
         self._require_scenario()
         name = task if signature is None else signature.task
+        if "worker" in self.claim.roles:
+            self._require_task(name)
         call = Call(name, args, {} if kwargs is None else kwargs, mode, options, signature)
         self.stage.log("called", op="call", task=name, task_id=None, call=call)
         before = self.now()
@@ -128,6 +142,12 @@ class Calling:
             message = f"the adapter answered {answer!r}, expected Ok, Raised, Unsupported or Broken"
             raise HarnessError(message)
         return answer
+
+    def _require_task(self, task: str) -> None:
+        feature = TASK_FEATURES.get(task)
+        if feature is not None and self.claim.denies(feature):
+            message = f"{task} needs {feature}, which the claim denies"
+            raise NotApplicable(message)
 
     def _require_scenario(self) -> None:
         raise NotImplementedError

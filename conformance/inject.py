@@ -36,6 +36,12 @@ class Injector(Protocol):
         Over AMQP nobody can look without taking: their messages are gone afterwards.
         """
 
+    def unacked(self) -> Mapping[str, str]:
+        """Answer what the clients of Redis have noted as held, delivery tag to the id of the task.
+
+        Over AMQP it is the broker that knows, and gives back what is held by itself.
+        """
+
     def send(self, message: WireMessage, queue: str) -> None:
         """Put a message into the queue."""
 
@@ -89,6 +95,10 @@ class AmqpInjector:
             headers = message.properties.get("application_headers") or {}
             yield str(headers.get("id"))
 
+    def unacked(self) -> Mapping[str, str]:
+        """Answer nothing."""
+        return {}
+
     def send(self, message: WireMessage, queue: str) -> None:
         """Publish to the default exchange, with the queue's name as routing key."""
         properties: dict[str, Any] = dict(message.properties)
@@ -133,6 +143,9 @@ class AmqpInjector:
         return (*self._connection.connection_errors, *self._connection.channel_errors, OSError)
 
 
+#: Where kombu notes what a client has taken from a list and not settled, by delivery tag.
+UNACKED = "unacked"
+
 #: What kombu holds while it looks for messages whose visibility timeout is over.
 SWEEP_LOCK = "unacked_mutex"
 
@@ -168,7 +181,12 @@ class RedisInjector:
     def _ids(self, queue: str) -> Iterator[str]:
         for key in {redis_key(queue, priority) for priority in range(10)}:
             for item in self._client.lrange(key, 0, -1):
-                yield str(json.loads(item)["headers"].get("id"))
+                yield _task_in(json.loads(item))
+
+    def unacked(self) -> Mapping[str, str]:
+        """Look into the hash of that name, which all queues share."""
+        held = self._client.hgetall(UNACKED)
+        return {tag.decode(): _task_in(json.loads(note)[0]) for tag, note in held.items()}
 
     def send(self, message: WireMessage, queue: str) -> None:
         """Push to the end from which nobody consumes, as producers do."""
@@ -202,3 +220,7 @@ class RedisInjector:
                 for key in self._client.scan_iter(match=f"{queue}*"):
                     self._client.delete(key)
         self._client.connection_pool.disconnect()
+
+
+def _task_in(envelope: Mapping[str, Any]) -> str:
+    return str(envelope["headers"].get("id"))

@@ -13,7 +13,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar
 
 from celeriac.conformance import embedded
 from celeriac.conformance.adapter import Adapter, Answer, Broken, Event, Scenario
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 Case = TypeVar("Case")
 
-__all__ = ["Case", "Gate", "Stage"]
+#: Where results go: with the broker (``rpc`` over AMQP, the same server over Redis), or to a Redis in any case.
+Backend = Literal["own", "redis"]
+
+__all__ = ["Backend", "Case", "Gate", "Stage"]
 
 HERE = Path(__file__).parent
 
@@ -134,7 +137,7 @@ class Stage(ABC):
         *,
         settings: Mapping[str, Any],
         task_attributes: Mapping[str, Mapping[str, Any]],
-        results: bool,
+        results: Backend | None,
         fresh: bool,
         lease: LeaseNeed,
     ) -> Answer:
@@ -179,6 +182,10 @@ class Stage(ABC):
     def waiting(self) -> Mapping[str, Collection[str]]:
         """Answer the ids of the tasks that wait in each queue of the harness's own; over AMQP they are taken out."""
         return self._injector.waiting()
+
+    def unacked(self) -> Mapping[str, str]:
+        """Answer what is noted as held over Redis, delivery tag to the id of the task; nothing over AMQP."""
+        return self._injector.unacked()
 
     def store(self, record: Mapping[str, Any], reply_to: str) -> None:
         """Store a result record of the harness's own."""

@@ -91,6 +91,8 @@ class TravelStage(WallStage):
         self._last_move = seconds
         waits = [wait for tap, pulse in self._pulses for wait in pulse.longest_waits(tap.connections())]
         self._provider.moved(seconds, unblock=all(waits))
+        if self._beside is not None:
+            self._beside.provider.moved(seconds, unblock=all(waits))
         for tap, _ in self._pulses:
             if tap.is_open:
                 tap.nudge()
@@ -115,7 +117,7 @@ class TravelStage(WallStage):
             WithdrawnError: one of them does not.
         """
         for prove in (self._prove_broker, self._prove_producer, self._prove_worker):
-            self.begin(settings={}, task_attributes={}, results=False, fresh=False, lease=None)
+            self.begin(settings={}, task_attributes={}, results=None, fresh=False, lease=None)
             try:
                 prove()
             finally:

@@ -16,7 +16,7 @@ from celeriac.conformance.history import History
 from celeriac.conformance.inject import AmqpInjector
 from celeriac.conformance.recorder import Recorder
 from celeriac.conformance.site_gate import SiteGate
-from celeriac.conformance.stage import Stage
+from celeriac.conformance.stage import Backend, Stage
 
 if TYPE_CHECKING:
     from celeriac.conformance.calls import LeaseNeed
@@ -58,7 +58,7 @@ class VirtualStage(Stage):
         *,
         settings: Mapping[str, Any],
         task_attributes: Mapping[str, Mapping[str, Any]],
-        results: bool,
+        results: Backend | None,
         fresh: bool,
         lease: LeaseNeed,
     ) -> Answer:
@@ -125,10 +125,13 @@ class _Alarm:
         self._clock = clock
         self._due = clock.monotonic() + seconds
         self._action = action
+        self._done = False
 
     def step(self) -> bool:
-        if not self._clock.reached(self._due):
+        # whoever slept while it happened may still have it in its round
+        if self._done or not self._clock.reached(self._due):
             return False
+        self._done = True
         self._clock.detach(self)
         self._action()
         return True

@@ -15,14 +15,17 @@ from celeriac.conformance import embedded
 from celeriac.conformance.adapter import Adapter, Answer, Scenario
 from celeriac.conformance.history import History
 from celeriac.conformance.inject import AmqpInjector, RedisInjector
-from celeriac.conformance.providers import Lease, Node, Provider
-from celeriac.conformance.stage import Stage
+from celeriac.conformance.providers import Lease, Node, Provider, Unavailable, find
+from celeriac.conformance.stage import Backend, Stage
 from celeriac.conformance.tap import Ledger, Tap
 
 if TYPE_CHECKING:
     from celeriac.conformance.calls import LeaseNeed
 
 __all__ = ["WallStage"]
+
+#: Servers that can keep results beside a broker that cannot, the first that is there.
+KEEPERS = ("redis", "valkey")
 
 _MACHINE = embedded.WallClock()
 
@@ -49,6 +52,8 @@ class WallStage(Stage):
         self._log = self.history = History(slack=0.005)
         self._taps: dict[int, Tap] = {}
         self._ledgers: defaultdict[int, Ledger] = defaultdict(Ledger)
+        self._beside: _Keeper | None = None
+        self._store: RedisInjector | None = None
         self._timers: list[threading.Timer] = []
         self._run = uuid.uuid4().hex[:8]  # of all runs on this broker, not only of this machine
 
@@ -66,7 +71,7 @@ class WallStage(Stage):
         *,
         settings: Mapping[str, Any],
         task_attributes: Mapping[str, Mapping[str, Any]],
-        results: bool,
+        results: Backend | None,
         fresh: bool,
         lease: LeaseNeed,
     ) -> Answer:
@@ -82,7 +87,7 @@ class WallStage(Stage):
         self.scenario = Scenario(
             id=name,
             broker_url=self.worker_url,
-            backend_url=self._backend(node) if results else None,
+            backend_url=self._backend(node, results),
             queue=name,
             settings=_with_visibility(settings, node),
             task_attributes=task_attributes,
@@ -101,6 +106,10 @@ class WallStage(Stage):
         if self._tap not in self._taps.values():
             self._tap.close()
 
+    def store(self, record: Mapping[str, Any], reply_to: str) -> None:
+        """Store a result record of the harness's own where the scenario keeps results."""
+        (self._store or self._injector).store(record, reply_to)
+
     def set_policy(self, pattern: str, definition: Mapping[str, Any]) -> None:
         """Set a policy for the queues whose names match; it stays, and the names should be nobody else's."""
         self._provider.set_policy(self._node, f"celeriac-{pattern}", pattern, definition)
@@ -117,6 +126,8 @@ class WallStage(Stage):
         super().close()
         for tap in self._taps.values():
             tap.close()
+        if self._beside is not None:
+            self._beside.close()
         self._provider.close()
 
     def _tap_before(self, node: Node, fresh: bool) -> Tap:
@@ -131,8 +142,45 @@ class WallStage(Stage):
     def _make_tap(self, node: Node, ledger: Ledger) -> Tap:
         return Tap(node.host, node.port, node.link, self._log, ledger=ledger)
 
-    def _backend(self, node: Node) -> str:
-        return "rpc://" if node.link == "amqp" else self.worker_url
+    def _backend(self, node: Node, results: Backend | None) -> str | None:
+        self._store = None
+        if results == "redis" and node.link == "amqp":
+            self._beside = self._beside or _Keeper(self._make_tap)
+            self._store = RedisInjector(self._beside.node.url)
+            return self._beside.url
+        own = "rpc://" if node.link == "amqp" else self.worker_url
+        return own if results else None
+
+
+class _Keeper:
+    """A Redis behind a tap of its own that keeps the results of an implementation which cannot send them by AMQP.
+
+    Raises:
+        Unavailable: no such server can be had here.
+    """
+
+    def __init__(self, make_tap: Callable[[Node, Ledger], Tap]) -> None:
+        self.provider, self.node = _first_keeper()
+        self._tap = make_tap(self.node, Ledger())
+        self._tap.start()
+        self.url = self.node.url_at(self._tap.port)
+
+    def close(self) -> None:
+        """Stop it."""
+        self._tap.close()
+        self.provider.close()
+
+
+def _first_keeper() -> tuple[Provider, Node]:
+    reasons = []
+    for flavour in KEEPERS:
+        provider = find(flavour)
+        try:
+            return provider, provider.node(None)
+        except Unavailable as error:
+            provider.close()
+            reasons.append(str(error))
+    raise Unavailable(f"results go to Redis, but no server can be had: {'; '.join(reasons)}")
 
 
 def _with_visibility(settings: Mapping[str, Any], node: Node) -> dict[str, Any]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from celeriac.conformance.claim import Claim
     from celeriac.conformance.history import History, Record
     from celeriac.conformance.providers import BrokerInfo, LeaseTimes
-    from celeriac.conformance.stage import Stage
+    from celeriac.conformance.stage import Backend, Stage
     from celeriac.conformance.tap.faults import When
 
 __all__ = ["World"]
@@ -125,7 +125,7 @@ class World(Calling):
         answer = self.stage.begin(
             settings=settings or {},
             task_attributes=task_attributes or {},
-            results=results,
+            results=self._backend() if results else None,
             fresh=fresh,
             lease=lease,
         )
@@ -199,6 +199,7 @@ class World(Calling):
     ) -> WireMessage:
         """Answer a message as ``send`` would send it; ``eta`` and ``expires`` in epoch seconds."""
         self._require_scenario()
+        self._require_task(task)
         return task_message(
             task,
             args,
@@ -427,6 +428,10 @@ class World(Calling):
         self.require(
             requirement, not published, "nothing is published", f"{len(published)} messages", *published
         )
+
+    def _backend(self) -> Backend:
+        """Answer the broker's own kind of result back end, unless the implementation has none but Redis."""
+        return "redis" if self.has("result:redis") and not self.has("result:rpc") else "own"
 
     def _require_scenario(self) -> None:
         if not self._began:
