@@ -6,8 +6,9 @@ import importlib
 import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import util
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -18,9 +19,22 @@ from celeriac.conformance.environments import Build, Made, Tell, make
 from celeriac.conformance.nearest import did_you_mean
 from celeriac.spec import schema, validator
 
-__all__ = ["Candidate", "Claim", "ClaimError", "bundled", "find_adapter", "import_class", "load_claim"]
+__all__ = [
+    "Candidate",
+    "Claim",
+    "ClaimError",
+    "bundled",
+    "find_adapter",
+    "import_class",
+    "installed",
+    "load_claim",
+]
 
 FILE = "adapter.toml"
+
+#: The group of entry points by which an installed distribution makes an adapter known.
+ENTRY_POINTS = "celeriac.adapters"
+
 EXPECTATIONS = "expectations.toml"
 
 #: The prefix of a feature's name -> the list in ``[features]`` that must hold the rest.
@@ -160,8 +174,18 @@ def bundled() -> dict[str, Path]:
     return dict(sorted({**named, **{path.stem: path for path in variants}}.items()))
 
 
+def installed() -> dict[str, EntryPoint]:
+    """Answer the entry points of installed adapters by name.
+
+    The value of one is ``package.module:Class``, or a module that stands beside an ``adapter.toml``.
+    """
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
+
+
 def find_adapter(spelling: str) -> Candidate:
-    """Find an adapter by a bundled name, the path of an ``adapter.toml`` (or its folder), or ``package.module:Class``.
+    """Find an adapter by a name, the path of an ``adapter.toml`` (or its folder), or ``package.module:Class``.
+
+    A name is that of a bundled adapter or of an installed one.
 
     Raises:
         ClaimError: there is no such adapter, or its claim or class cannot be used.
@@ -170,12 +194,16 @@ def find_adapter(spelling: str) -> Candidate:
         raise ClaimError(f"--adapter= names no adapter; adapters: {', '.join(bundled())}")
     if spelling in (known := bundled()):
         return _from_file(spelling, known[spelling])
+    if spelling in (known_points := installed()):
+        return _from_entry_point(known_points[spelling])
     path = Path(spelling)
     if path.suffix == ".toml" or path.is_dir():
         return _from_file(spelling, path / FILE if path.is_dir() else path)
     if ":" in spelling:
         return _from_class(spelling)
-    raise ClaimError(did_you_mean("adapter", spelling, known) + f" (or the path of an {FILE})")
+    raise ClaimError(
+        did_you_mean("adapter", spelling, {*known, *known_points}) + f" (or the path of an {FILE})"
+    )
 
 
 def load_claim(path: Path) -> Claim:
@@ -239,6 +267,17 @@ def _are_tables(*values: object) -> bool:
 def _from_file(spelling: str, path: Path) -> Candidate:
     claim = load_claim(path)
     return Candidate(spelling, claim, _factory(claim), _expectations(claim))
+
+
+def _from_entry_point(point: EntryPoint) -> Candidate:
+    if ":" in point.value:
+        return replace(_from_class(point.value), spelling=point.name)
+    try:
+        file = importlib.import_module(point.value).__file__
+    except Exception as error:
+        reason = f"{point.value} cannot be imported: {type(error).__name__}: {error}"
+        raise ClaimError(f"entry point {point.name}: {reason}") from error
+    return _from_file(point.name, Path(str(file)).parent / FILE)
 
 
 def _from_class(spelling: str) -> Candidate:

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-from celeriac.conformance.claim import ClaimError, bundled, find_adapter
+from celeriac.conformance.claim import ClaimError, bundled, find_adapter, installed
 from celeriac.conformance.environments import BuildError, make
 from celeriac.conformance.leftovers import scratch_folder
 from celeriac.conformance.nearest import did_you_mean
@@ -226,7 +226,7 @@ def _tell(line: str) -> None:
 
 
 def _adapters(_: argparse.Namespace) -> int:
-    for name in bundled():
+    for name in (*bundled(), *installed()):
         try:
             claim = find_adapter(name).claim
         except ClaimError as error:

@@ -81,13 +81,14 @@ class WallStage(Stage):
         self.lease = node.lease
         self._gate = self._tap = self._tap_before(node, fresh)
         self.history = self._log.since(self._log.end)
+        self.worker_url = node.url_at(self._tap.port)
+        backend = self._backend(node, results)
         self._injector = AmqpInjector(node.url) if node.link == "amqp" else RedisInjector(node.url)
         self._injector.open(name)
-        self.worker_url = node.url_at(self._tap.port)
         self.scenario = Scenario(
             id=name,
             broker_url=self.worker_url,
-            backend_url=self._backend(node, results),
+            backend_url=backend,
             queue=name,
             settings=_with_visibility(settings, node),
             task_attributes=task_attributes,
@@ -103,6 +104,8 @@ class WallStage(Stage):
         self.request("end")
         declared = (str(record.name) for record in self.history.of("declared"))
         self._injector.close(name for name in declared if name.startswith((self.scenario.queue, "celeriac.")))
+        if self._store is not None:
+            self._store.close()
         if self._tap not in self._taps.values():
             self._tap.close()
 

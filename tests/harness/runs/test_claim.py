@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import date
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from celeriac.conformance import claim as claims
+from celeriac.conformance import cli
 from celeriac.conformance.claim import ClaimError, bundled, find_adapter, load_claim
+from celeriac.conformance.expectations import read_expectations
 
 
 def test_bundled_adapters_are_usable() -> None:
@@ -17,7 +22,7 @@ def test_bundled_adapters_are_usable() -> None:
         candidate = find_adapter(name)
         assert candidate.claim.name == name
         assert callable(candidate.factory)
-        assert candidate.expectations is not None
+        assert not read_expectations(candidate.expectations, date.min).problems
 
 
 def test_path_and_folder(suite: Any) -> None:
@@ -103,3 +108,34 @@ def test_class_without_a_claim(tmp_path: Path) -> None:
 def test_promises(suite: Any, feature: str, promised: bool) -> None:
     """A feature is promised by a list, a boolean, a role or a mode of the claim."""
     assert load_claim(suite.adapter).claims(feature) is promised
+
+
+@pytest.mark.parametrize("value", ["{module}:Scripted", "{module}"])
+def test_installed_adapter_is_found_by_its_name(
+    suite: Any, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], value: str
+) -> None:
+    """A distribution makes its adapter known by an entry point, a class or a module beside a claim; it is listed."""
+    value = value.format(module=suite.module)
+    point = EntryPoint("shop-client", value, claims.ENTRY_POINTS)
+    monkeypatch.setattr(claims, "entry_points", lambda group: [point] if group == claims.ENTRY_POINTS else [])
+    monkeypatch.syspath_prepend(str(suite.folder))
+
+    candidate = find_adapter("shop-client")
+
+    assert (candidate.spelling, candidate.claim.folder) == ("shop-client", suite.folder.resolve())
+    assert candidate.factory().hello()["version"] == "1.2.3"
+    assert cli.main(["adapters"]) == 0
+    assert "shop-client  A scripted implementation: producer" in capfd.readouterr().out
+
+
+def test_installed_adapter_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry point that leads nowhere is refused in one line that names it, and so is a name near to it."""
+    point = EntryPoint("shop-client", "celeriac_no_such_module", claims.ENTRY_POINTS)
+    monkeypatch.setattr(claims, "entry_points", lambda group: [point])
+
+    with pytest.raises(
+        ClaimError, match="entry point shop-client: celeriac_no_such_module cannot be imported"
+    ):
+        find_adapter("shop-client")
+    with pytest.raises(ClaimError, match="did you mean shop-client"):
+        find_adapter("shopclient")
