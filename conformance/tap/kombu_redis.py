@@ -1,15 +1,16 @@
 """What Redis commands mean to tasks: kombu's queues and Celery's result records.
 
-===================================  ==========================================================
-``LPUSH queue envelope``             published; requeued when somebody held the message
-``BRPOP queue ... timeout`` replies  delivered
-``HSET unacked tag [envelope, ...]`` the message is held (nothing new: it was delivered)
-``ZREM unacked_index tag``, ``HDEL`` acked, unless the same transaction pushes the message back
-``SADD _kombu.binding.EX member``    bound
-``PUBLISH /0.EX envelope``           published to a fanout exchange
-``SETEX celery-task-meta-ID s map``  stored
-``PUBLISH celery-task-meta-ID map``  announced
-===================================  ==========================================================
+====================================  =========================================================
+``LPUSH queue envelope``              published; requeued when somebody held the message
+``BRPOP queue ... timeout`` replies   delivered
+``HSET unacked tag [envelope, ...]``  the message is held (nothing new: it was delivered)
+``HSET message:tag payload envelope`` published by celery-redis-plus, whose queues are sorted sets of tags
+``ZREM unacked_index tag``, ``HDEL``  acked, unless the same transaction pushes the message back
+``SADD _kombu.binding.EX member``     bound
+``PUBLISH /0.EX envelope``            published to a fanout exchange
+``SETEX celery-task-meta-ID s map``   stored
+``PUBLISH celery-task-meta-ID map``   announced
+====================================  =========================================================
 
 A queue of priority step 3 is the list ``queue``, two separator bytes, ``3``; the step is recorded as ``bucket``,
 and the name of the list, as it stands, as ``key``.
@@ -35,6 +36,7 @@ SEPARATOR = "\x06\x16"
 BINDING = "_kombu.binding."
 RESULT = "celery-task-meta-"
 UNACKED = "unacked"
+MESSAGE = "message:"
 #: Properties that exist on Redis only: they describe the envelope, not the message.
 ENVELOPE_PROPERTIES = frozenset({"body_encoding", "delivery_info", "delivery_tag"})
 #: Commands, and options of SET, that give a time to live, and how many of their units make a second.
@@ -151,7 +153,7 @@ class KombuOnRedis:
             "RPUSH": self._push,
             "ZREM": self._settle,
             "HDEL": self._settle,
-            "HSET": self._take,
+            "HSET": self._keep,
             "SADD": self._bind,
             "PUBLISH": self._spread,
             "SET": self._store,
@@ -230,9 +232,20 @@ class KombuOnRedis:
             no_ack=False,
         )
 
+    def _keep(self, command: Command) -> None:
+        if command.text(0).endswith(UNACKED):
+            self._take(command)
+        elif MESSAGE in command.text(0):
+            self._put(command)
+
+    def _put(self, command: Command) -> None:
+        pairs = zip(command.args[1::2], command.args[2::2], strict=False)
+        fields = {_text(name): value for name, value in pairs}
+        if (envelope := Envelope.read(fields.get("payload", b""))) is not None:
+            queue = _text(fields.get("routing_key", b""))
+            self._emit("published", queue=queue, bucket=0, key=command.args[0], **envelope.fields())
+
     def _take(self, command: Command) -> None:
-        if not command.text(0).endswith(UNACKED):
-            return
         try:
             message, *_ = load_json(command.args[2])
         except (ValueError, TypeError, IndexError):

@@ -126,6 +126,15 @@ def test_the_priority_step_is_split_from_the_queue() -> None:
     assert [(data["queue"], data["bucket"]) for _, data in world.records] == [("q", 6)]
 
 
+def test_a_message_in_a_hash_of_its_own_is_published() -> None:
+    """What celery-redis-plus writes is published to the queue that the hash names; another hash is nothing."""
+    world = Conversation()
+    fields = ("payload", envelope(), "routing_key", "q", "priority", "0", "eta", "0")
+    world.connection(sent("HSET", "message:tag-1", *fields), sent("HSET", "message:other", "payload", "x"))
+    ((kind, data),) = world.records
+    assert (kind, data["queue"], data["task_id"], data["key"]) == ("published", "q", "t1", b"message:tag-1")
+
+
 @pytest.mark.parametrize(
     "item", [b"", b"hello", b"[1]", b"{}", b'{"body": ""}', b'{"body": "", "properties": 1}']
 )
