@@ -26,8 +26,9 @@ class CeleryAdapter(ProcessAdapter):
 
     Args:
         python: the interpreter of that environment; this process' own when None.
+        variant: Celery alone, or with a package that changes a part of it; a name of ``variants.VARIANTS``.
     """
 
-    def __init__(self, python: str | None = None) -> None:
-        command = [python or sys.executable, "-m", "celeriac.adapters.celery.driver"]
+    def __init__(self, python: str | None = None, variant: str = "celery") -> None:
+        command = [python or sys.executable, "-m", "celeriac.adapters.celery.driver", variant]
         super().__init__(command, env=_ISOLATED if python else None, deadline=_DEADLINE, ahead=True)

@@ -10,6 +10,7 @@ from typing import Any
 import celery
 from celery.exceptions import Ignore, Reject, Retry
 
+from celeriac.adapters.celery.variants import Variant
 from celeriac.adapters.native import native
 from celeriac.adapters.probe_codecs import register_codecs
 from celeriac.adapters.probes import Native, Reporter, probes
@@ -36,6 +37,7 @@ QUIET: Mapping[str, Any] = {
 def application(
     scenario: Scenario,
     reporter: Reporter,
+    variant: Variant,
     *,
     broker_url: str | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -45,17 +47,16 @@ def application(
     Args:
         scenario: its settings are given to Celery as they are, with native error classes.
         reporter: what the probe tasks report through.
+        variant: the package that changes a part of Celery.
         broker_url: another way to the same broker, for a worker.
         settings: further settings, which win.
     """
     register_codecs()
     app = celery.Celery(scenario.id, broker=broker_url or scenario.broker_url, backend=scenario.backend_url)
     given = native({**scenario.settings, **(settings or {})})
-    app.conf.update({**QUIET, "task_default_queue": scenario.queue, **given})
+    app.conf.update({**QUIET, **variant.settings, "task_default_queue": scenario.queue, **given})
     for name, probe in probes(NATIVE, reporter).items():
-        attributes = scenario.task_attributes.get(name, {})
-        # a shared task would also become a task of the next scenario's app, and win over its own
-        app.task(name=name, bind=probe.bind, shared=False, **attributes)(probe.function)
+        variant.register(app, name, probe, scenario.task_attributes.get(name, {}))
     app.finalize()
     return app
 

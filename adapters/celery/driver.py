@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from celeriac.conformance.adapter import Adapter
@@ -24,8 +25,8 @@ class _NotInstalled(Adapter):
         raise HarnessError("Celery is not installed: pip install 'celeriac[celery]'")
 
 
-def main() -> None:
-    """Serve until standard input ends."""
+def main(arguments: Sequence[str] = ()) -> None:
+    """Serve until standard input ends; an argument names a variant."""
     try:
         from celeriac.adapters.celery.implementation import CeleryDriver
     except ModuleNotFoundError as error:
@@ -33,8 +34,8 @@ def main() -> None:
             raise
         serve(_NotInstalled())
     else:
-        serve(CeleryDriver())
+        serve(CeleryDriver(*arguments))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -15,6 +15,7 @@ from kombu import compression
 
 from celeriac.adapters.calling import Caller, CallingAdapter
 from celeriac.adapters.celery.application import application, forget_environment
+from celeriac.adapters.celery.variants import VARIANTS
 from celeriac.adapters.fork_server import ForkServer
 from celeriac.adapters.probes import Reporter
 from celeriac.adapters.worker_pool import WorkerPool
@@ -34,12 +35,18 @@ ZSTD = "application/zstd"
 
 
 class CeleryDriver(CallingAdapter):
-    """Celery as producer, worker, result consumer and local caller."""
+    """Celery as producer, worker, result consumer and local caller.
 
-    def __init__(self) -> None:
+    Args:
+        variant: alone, or with a package that changes a part of it; a name of ``VARIANTS``.
+    """
+
+    def __init__(self, variant: str = "celery") -> None:
         forget_environment()
         self._app: celery.Celery | None = None
-        self._server = ForkServer([sys.executable, "-m", "celeriac.adapters.celery.worker"])
+        self._variant = VARIANTS[variant]
+        worker = [sys.executable, "-m", "celeriac.adapters.celery.worker", variant]
+        self._server = ForkServer(worker, self._variant.environment)
 
     def hello(self) -> Mapping[str, Any]:
         """Answer Celery's version, and the features whose packages are not installed."""
@@ -50,11 +57,12 @@ class CeleryDriver(CallingAdapter):
         }
         if ZSTD not in compression.encoders():
             missing["compression:zstd"] = "kombu has found none of the packages that its version knows"
-        return {"implementation": "Celery", "version": metadata.version("celery"), "missing": missing}
+        version = metadata.version("celery")
+        return {"implementation": self._variant.title, "version": version, "missing": missing}
 
     def begin(self, scenario: Scenario) -> Answer:
         """Make the scenario's app."""
-        app = self._app = application(scenario, Reporter("producer", time.time, _unheard))
+        app = self._app = application(scenario, Reporter("producer", time.time, _unheard), self._variant)
         canvas = {"group": lambda tasks: celery.group(tasks, app=app), "chain": celery.chain}
         self._caller = Caller(app, app.tasks.__getitem__, canvas)
         self._workers = WorkerPool(self._server, scenario, self.emit)

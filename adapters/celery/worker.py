@@ -1,14 +1,16 @@
 """A real ``celery worker`` that reports itself; started by the driver.
 
-It has a pool of one process, as Celery deploys it, and none of the chatter between workers (gossip, mingle,
-heartbeats, remote control), which no requirement speaks of and every wire record would show.  A signal wakes its event
-loop, which by itself would notice a request to stop only at the end of a wait of up to ten seconds.
+It has a prefork pool, as Celery is deployed, of one process where no setting says otherwise, and none of the chatter
+between workers (gossip, mingle, heartbeats, remote control), which no requirement speaks of and every wire record would
+show.  A signal wakes its event loop, which by itself would notice a request to stop only at the end of a wait of up to
+ten seconds.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +20,7 @@ from celery.bin.celery import celery as command
 from kombu.asynchronous import get_event_loop
 
 from celeriac.adapters.celery.application import accepts_pickle, application, forget_environment
+from celeriac.adapters.celery.variants import VARIANTS, Variant
 from celeriac.adapters.forking import fork_on_request
 from celeriac.adapters.probes import Reporter
 from celeriac.adapters.worker_child import Orders, orders
@@ -25,7 +28,7 @@ from celeriac.adapters.worker_child import Orders, orders
 __all__ = ["main"]
 
 
-def main() -> None:
+def main(variant: Variant) -> None:
     """Run the worker that standard input orders."""
     told = orders()
     forget_environment()
@@ -33,7 +36,9 @@ def main() -> None:
     settings = {**told.scenario.settings, **told.spec.settings}
     if accepts_pickle(settings):
         os.environ["C_FORCE_ROOT"] = "1"
-    app = application(told.scenario, reporter, broker_url=told.spec.broker_url, settings=told.spec.settings)
+    app = application(
+        told.scenario, reporter, variant, broker_url=told.spec.broker_url, settings=told.spec.settings
+    )
 
     loop = _Loop()
 
@@ -42,7 +47,7 @@ def main() -> None:
 
     signals.worker_ready.connect(ready, weak=False)
     command.params[0].default = app  # as --app would; unlike app.worker_main, the command keeps the exit code
-    command.main(args=_arguments(told), prog_name="celery")
+    command.main(args=_arguments(told, variant), prog_name="celery")
 
 
 class _Loop:
@@ -69,12 +74,12 @@ class _Loop:
         hub.call_soon(first_turn)
 
 
-def _arguments(told: Orders) -> list[str]:
+def _arguments(told: Orders, variant: Variant) -> list[str]:
     queues = [f"--queues={','.join(told.spec.queues)}"] if told.spec.queues else []
     return [
         "worker",
-        "--pool=prefork",
-        "--concurrency=1",
+        f"--pool={variant.pool}",
+        f"--concurrency={_concurrency(told)}",
         f"--hostname={told.spec.name}@celeriac",
         *queues,
         "--without-gossip",
@@ -84,5 +89,9 @@ def _arguments(told: Orders) -> list[str]:
     ]
 
 
+def _concurrency(told: Orders) -> int:
+    return int({**told.scenario.settings, **told.spec.settings}.get("worker_concurrency", 1))
+
+
 if __name__ == "__main__":
-    fork_on_request(main)
+    fork_on_request(lambda: main(VARIANTS[sys.argv[1]]))
