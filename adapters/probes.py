@@ -92,9 +92,11 @@ def _progress(self: Any, steps: int) -> str:
     return "done"
 
 
-def _retry(self: Any, times: int, countdown: float = 0, fail: str | None = None) -> int:
+def _retry(
+    self: Any, times: int, countdown: float = 0, fail: str | None = None, limit: int | None = None
+) -> int:
     if self.request.retries < times:
-        raise self.retry(countdown=countdown, max_retries=times)
+        raise self.retry(countdown=countdown, max_retries=times if limit is None else limit)
     if fail is not None:
         raise ValueError(fail)
     return int(self.request.retries)

@@ -57,8 +57,9 @@ PROBES: Mapping[str, str] = {
     "celeriac.progress": "progress(steps): update_state('PROGRESS', {'progress': i}) for each of steps; return 'done'",
     "celeriac.hello": "hello(a, b): sleep 1 s, update_state('PROGRESS', {'progress': 50}), the same with 90, sleep "
     "1 s, return 'hello world: ' and a + b",
-    "celeriac.retry": "retry(times, countdown=0, fail=None): ask to be retried `times` times, then return the number "
-    "of retries, or raise ValueError(fail) if there is one",
+    "celeriac.retry": "retry(times, countdown=0, fail=None, limit=None): ask to be retried `times` times, at most "
+    "`limit` times or, without a limit, `times`; then return the number of retries, or raise ValueError(fail) if there "
+    "is one",
     "celeriac.ignore": "ignore(): raise Ignore",
     "celeriac.reject": "reject(requeue): raise Reject(requeue=requeue)",
     "celeriac.child": "child(x, y): apply_async celeriac.add(x, y), return the child's id",

@@ -34,8 +34,8 @@ class WireMessage:
         headers: the header table.
         properties: AMQP property names to values (``correlation_id``, ``reply_to``, ``delivery_mode``, ...).
         body: the bytes after serialization and compression.
-        content_type: as announced.
-        content_encoding: as announced.
+        content_type: as announced; None for none.
+        content_encoding: as announced; None for none.
         envelope: the element of a Redis list, as it stands; None for one that says what the other fields say.
     """
 
@@ -43,8 +43,8 @@ class WireMessage:
     headers: Mapping[str, Any]
     properties: Mapping[str, Any]
     body: bytes
-    content_type: str = "application/json"
-    content_encoding: str = "utf-8"
+    content_type: str | None = "application/json"
+    content_encoding: str | None = "utf-8"
     envelope: bytes | None = None
 
     def with_headers(self, **changes: Any) -> WireMessage:
@@ -181,10 +181,10 @@ def redis_envelope(message: WireMessage, queue: str) -> bytes:
         "body_encoding": "base64",
         "delivery_tag": str(uuid.uuid4()),
     }
+    labels = {"content-encoding": message.content_encoding, "content-type": message.content_type}
     envelope = {
         "body": base64.b64encode(message.body).decode(),
-        "content-encoding": message.content_encoding,
-        "content-type": message.content_type,
+        **{name: label for name, label in labels.items() if label is not None},
         "headers": dict(message.headers),
         "properties": properties,
     }

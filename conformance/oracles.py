@@ -43,6 +43,7 @@ __all__ = [
     "requeued",
     "revoked",
     "settled",
+    "side_by_side",
     "stored",
 ]
 
@@ -147,6 +148,18 @@ def held_until(history: History, task_id: str, moment: float) -> Judgement:
     expected = f"delivered, and unacknowledged until {moment:.6f}"
     observed = f"delivered {_count(len(deliveries))}, settled early {_count(len(early))}"
     return _judge(bool(deliveries) and not early, expected, observed, [*deliveries, *early])
+
+
+def side_by_side(history: History, task_ids: Sequence[str]) -> Judgement:
+    """Judge that all of these tasks had started, each once, when the first of them ended."""
+    records = [r for task_id in task_ids for r in history.of("started", "ended", task_id=task_id)]
+    starts = [record.at for record in records if record.kind == "started"]
+    ends = [record.at for record in records if record.kind == "ended"]
+    expected = f"{len(task_ids)} tasks start before the first of them ends"
+    if len(starts) != len(task_ids) or not ends:
+        return Judgement("fail", expected, f"{len(starts)} starts, {len(ends)} ends", tuple(records))
+    gap = min(ends) - max(starts)
+    return _judge(gap > 0, expected, f"the last starts {gap:.3f} s before the first ends", records)
 
 
 def lease_closed(

@@ -375,3 +375,10 @@ def test_arguments_are_checked(world: World) -> None:
     world.begin()
     for args, kwargs in (((), {}), ((1, 2, 3), {}), ((1, 2), {"z": 1}), ((1, 2), {"x": 1})):
         world.require_refusal("BAS-024", task="celeriac.add", args=args, kwargs=kwargs)
+
+
+@check("BAS-025")
+def test_option_that_nobody_knows_is_refused(world: World) -> None:
+    """A misspelt countdown raises, and nothing is published."""
+    world.begin()
+    world.require_refusal("BAS-025", countdwon=5)

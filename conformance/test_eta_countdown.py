@@ -13,7 +13,9 @@ from celeriac.conformance.checks import check
 from celeriac.conformance.decoding import has_offset, moment
 
 if TYPE_CHECKING:
-    from celeriac.conformance.calls import Called
+    from collections.abc import Sequence
+
+    from celeriac.conformance.calls import Called, Sent
     from celeriac.conformance.world import World
 
 countdowns = st.one_of(
@@ -270,16 +272,34 @@ def test_eta_without_an_offset_is_utc(world: World) -> None:
     )
 
 
+#: Several times as many as a worker takes ahead when nobody tells it how many.
+MANY = 20
+
+
 @check("ETA-017")
 def test_held_tasks_do_not_stop_the_others(world: World) -> None:
-    """A task without an ETA is executed while several times the prefetch limit of others is held."""
-    world.begin(settings={"worker_prefetch_multiplier": 1, "worker_concurrency": 1})
+    """A task without an ETA is executed while several times the usual prefetch limit of others is held."""
+    world.begin()
     world.worker()
     held = []
-    for _ in range(4):
-        held.append(world.send("celeriac.add", (1, 1), eta=world.tick * 4))
-        world.wait("delivered", task_id=held[-1].task_id, timeout=world.tick / 2)
-        world.advance(world.tick / 10)
+    for number in range(MANY):
+        held.append(world.send("celeriac.add", (1, number), eta=world.tick * 4))
+        if world.wait("delivered", task_id=held[-1].task_id, timeout=world.tick / 2) is None:
+            break
+        world.advance(world.tick / 40)  # until the worker holds it, not just its socket
+    require_prompt(world, held)
+
+
+@check("ETA-017")
+def test_burst_of_held_tasks_does_not_stop_the_others(world: World) -> None:
+    """A task without an ETA is executed while as many others are held that all came at once."""
+    world.begin()
+    world.worker()
+    require_prompt(world, [world.send(args=(1, number), eta=world.tick * 2) for number in range(MANY)])
+
+
+def require_prompt(world: World, held: Sequence[Sent]) -> None:
+    """Require that a task without an ETA ends before the first of those that are held is due."""
     prompt = world.send("celeriac.add", (2, 2))
     ended = world.expect("ended", task_id=prompt.task_id)
     earliest = min(message.eta or 0.0 for message in held)

@@ -11,6 +11,8 @@ from celeriac.conformance.checks import check
 from celeriac.conformance.decoding import body_of
 from celeriac.conformance.messages import Embed
 from celeriac.conformance.messages import wire_signature as sig
+from celeriac.conformance.samples import until_done
+from celeriac.conformance.verdicts import NotApplicable
 
 if TYPE_CHECKING:
     from celeriac.conformance.history import Record
@@ -79,3 +81,30 @@ def test_ignored_result_is_passed_on(world: World) -> None:
     require_follower(
         world, "LNK-047", "celeriac.add", [2, 2], [4, 16], follower, embed=embed, ignore_result=True
     )
+
+
+#: What may follow a success -> the feature of a claim that promises to follow it up, and the third element of a body.
+FOLLOWERS: Mapping[str, tuple[str, Embed]] = {
+    "a callback": ("link", Embed(callbacks=[sig(UNKNOWN, 16)])),
+    "a chain": ("chain", Embed(chain=[sig(UNKNOWN, 16)])),
+    "a chord": ("chord", Embed(chord=sig(UNKNOWN, 16))),
+}
+
+
+@check("LNK-048")
+def test_what_cannot_be_followed_is_not_begun(world: World) -> None:
+    """A task with a follower of a kind that the claim denies is settled without being executed."""
+    denied = {name: embed for name, (feature, embed) in FOLLOWERS.items() if not world.has(feature)}
+    if not denied:
+        raise NotApplicable("the claim promises all followers, which other requirements decide")
+    for name, embed in denied.items():
+        world.begin()
+        worker = world.worker()
+        sent = world.send(embed=embed)
+        after = world.send(args=(3, 3))
+        until_done(world, worker, ("ended",), after.task_id)
+        world.wait("acked", "rejected", "requeued", task_id=sent.task_id, timeout=world.tick)
+        judgement = oracles.never_started(world.history, sent.task_id)
+        world.judge("LNK-048", judgement.about(f"with {name}"))
+        judgement = oracles.settled(world.history, sent.task_id)
+        world.judge("LNK-048", judgement.about(f"with {name}"))

@@ -88,3 +88,16 @@ def test_result_ignored_by_setting_is_null_at_once(world: World) -> None:
     answer = world.get(world.call(), timeout=world.tick)
     value = answer.value.get("value", "absent") if isinstance(answer, Ok) else answer
     world.judge("RES-027", oracles.equal(None, value, "the answered result"))
+
+
+@check("RES-031", roles=CALLER)
+def test_ignored_result_is_not_the_end(world: World) -> None:
+    """A caller that has asked in vain, and once more, calls the next task and gets its result."""
+    world.begin()
+    for _ in range(2):
+        world.get(world.call(ignore_result=True), timeout=world.tick)
+    called = world.call()
+    world.store(called, "SUCCESS", 4)
+    answer = world.get(called)
+    value = answer.value.get("value", "absent") if isinstance(answer, Ok) else answer
+    world.judge("RES-031", oracles.equal(4, value, "the answered result of the next call"))

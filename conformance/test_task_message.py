@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from celeriac.conformance import oracles
 from celeriac.conformance.adapter import Signature
 from celeriac.conformance.checks import check
 from celeriac.conformance.decoding import body_of
-from celeriac.conformance.messages import WireMessage
-from celeriac.spec import schema, validator, vectors
+from celeriac.conformance.samples import message_of, samples, until_done
+from celeriac.spec import schema, validator
 
 if TYPE_CHECKING:
+    from celeriac.conformance.messages import WireMessage
     from celeriac.conformance.world import World
 
 HEADERS = tuple(schema("task-message")["$defs"]["headers"]["required"])
@@ -325,29 +326,6 @@ def test_unknown_task_fails_as_not_registered(world: World) -> None:
     world.judge("MSG-024", oracles.equal("NotRegistered", seen, "the exception type"))
 
 
-def samples(requirement: str) -> list[Mapping[str, Any]]:
-    """Answer the sample messages of a requirement."""
-    return [case for case in vectors("messages")["cases"] if requirement in case["requirements"]]
-
-
-def message_of(world: World, case: Mapping[str, Any]) -> WireMessage:
-    """Answer a sample message, under an id of its own."""
-    base = vectors("messages")["base"]
-    fresh = world.message()
-    headers = {**base["headers"], "id": fresh.task_id, "root_id": fresh.task_id, **case.get("set", {})}
-    headers = {name: value for name, value in headers.items() if name not in case.get("remove", ())}
-    body = base64.b64decode(case["body_base64"]) if "body_base64" in case else None
-    text = case.get("body", base["body"])
-    return WireMessage(
-        fresh.task_id,
-        headers,
-        fresh.properties,
-        text.encode() if body is None else body,
-        case.get("content_type", base["content_type"]),
-        case.get("content_encoding", base["content_encoding"]),
-    )
-
-
 def settle(world: World, requirement: str) -> None:
     """Require that a worker settles each sample message of a requirement, as the sample says."""
     for case in world.sample(samples(requirement)):
@@ -369,13 +347,6 @@ def require_no_execution(world: World, requirement: str, worker: str, name: str)
     starts = [record for record in world.history.of("started") if record.task_id != after.task_id]
     judgement = oracles.equal(0, len(starts), "the number of executions", *starts)
     world.judge(requirement, judgement.about(name))
-
-
-def until_done(world: World, worker: str, kinds: Sequence[str], task_id: str) -> None:
-    """Wait for one of these records of a task, or for the end of the worker."""
-    world.until(
-        lambda: bool(world.history.of(*kinds, task_id=task_id) or world.history.of("stopped", worker=worker))
-    )
 
 
 def ways(world: World, case: Mapping[str, Any]) -> list[str]:
@@ -428,7 +399,7 @@ def test_misshapen_arguments_are_settled(world: World) -> None:
 @check("MSG-032")
 def test_worker_survives_every_sample(world: World) -> None:
     """After each sample message the same worker executes an ordinary one."""
-    for case in world.sample(vectors("messages")["cases"]):
+    for case in world.sample(samples()):
         world.begin()
         worker = world.worker()
         world.inject(message_of(world, case))

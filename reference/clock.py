@@ -29,14 +29,21 @@ then by *b* is advancing by *a + b*.
 from __future__ import annotations
 
 import math
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, runtime_checkable
 
-__all__ = ["Clock", "DeadlockError", "MovableClock", "Party", "VirtualClock", "WallClock"]
+from celeriac.reference.alarm import Alarm
+
+__all__ = ["Clock", "DeadlockError", "Limit", "MovableClock", "Party", "VirtualClock", "WallClock"]
 
 Predicate = Callable[[], bool]
+
+#: Seconds from now, and what is raised then.
+Limit = tuple[float, BaseException]
 
 #: Half of the clock's unit, in seconds: sums of floats may miss a moment by less.
 RESOLUTION = 5e-7
@@ -78,6 +85,13 @@ class Clock(Protocol):
     def reached(self, due: float) -> bool:
         """Answer whether the ``monotonic()`` time ``due`` has come, to half a microsecond."""
 
+    def limited(self, *limits: Limit) -> AbstractContextManager[object]:
+        """Raise in the block whatever comes due before its end, each once.
+
+        On a wall clock wherever the block is, but in the main thread only; on a virtual one while it sleeps, which is
+        the only way for it to take time.
+        """
+
     def attach(self, party: Party) -> None:
         """Let ``party`` take part in virtual time; no effect on a wall clock."""
 
@@ -118,6 +132,11 @@ class WallClock:
     def reached(self, due: float) -> bool:
         """Answer whether ``due`` has come."""
         return due - self.monotonic() < RESOLUTION
+
+    def limited(self, *limits: Limit) -> AbstractContextManager[object]:
+        """Raise in the block, by the machine's alarm, what comes due before its end; only in the main thread."""
+        alarmed = limits and threading.current_thread() is threading.main_thread()
+        return Alarm(limits) if alarmed else nullcontext()
 
     def attach(self, party: Party) -> None:
         """Do nothing: on a wall clock every party runs its own loop."""
@@ -226,6 +245,9 @@ class VirtualClock(_Company):
         self.hop_limit = hop_limit
         self._elapsed = 0  # microseconds
         self._stepping: list[Party] = []
+        self._limits: list[
+            list[tuple[int, BaseException]]
+        ] = []  # of each block that is running, soonest first
 
     def now(self) -> datetime:
         """Answer the current virtual moment, aware, in UTC, to the microsecond."""
@@ -240,8 +262,23 @@ class VirtualClock(_Company):
         return due - self.monotonic() < RESOLUTION
 
     def sleep(self, seconds: float) -> None:
-        """Let ``seconds`` of virtual time pass for everybody."""
+        """Let ``seconds`` of virtual time pass for everybody, or what is left to the limit of the innermost block."""
+        limits = self._limits[-1] if self._limits else []
+        if limits and limits[0][0] <= self._elapsed + round(seconds * 1e6):
+            due, error = limits.pop(0)
+            self._run(lambda: False, max(self._elapsed, due))
+            raise error
         self.advance(seconds)
+
+    @contextmanager
+    def limited(self, *limits: Limit) -> Iterator[None]:
+        """Raise in the block, while it sleeps, what comes due before its end."""
+        planned = [(self._elapsed + round(seconds * 1e6), error) for seconds, error in limits]
+        self._limits.append(sorted(planned, key=lambda limit: limit[0]))
+        try:
+            yield
+        finally:
+            self._limits.pop()
 
     def advance(self, seconds: float) -> None:
         """Let ``seconds`` of virtual time pass, visiting every due moment in order."""

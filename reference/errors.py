@@ -18,7 +18,10 @@ __all__ = [
     "RemoteError",
     "ResultTimeout",
     "Retry",
+    "SoftTimeLimitExceeded",
+    "TaskKilled",
     "TaskRevokedError",
+    "TimeLimitExceeded",
 ]
 
 
@@ -36,6 +39,18 @@ class TaskRevokedError(Exception):
 
 class MaxRetriesExceededError(Exception):
     """A task asked to be retried more often than it may be."""
+
+
+class SoftTimeLimitExceeded(Exception):  # noqa: N818 - the name that Celery's users know
+    """The task has run for as long as it should, and may tidy up (MSG-041)."""
+
+
+class TimeLimitExceeded(Exception):  # noqa: N818 - the name on the wire
+    """The task ran for longer than it may, and was ended (MSG-042)."""
+
+
+class TaskKilled(BaseException):
+    """Ends a task at its hard time limit; ``except Exception`` does not stop it."""
 
 
 class ResultTimeout(TimeoutError):  # noqa: N818 - names the event, as its base class does
@@ -78,5 +93,7 @@ WIRE_MODULE: Final = {
     NotRegistered: "celery.exceptions",
     MaxRetriesExceededError: "celery.exceptions",
     Retry: "celery.exceptions",
+    SoftTimeLimitExceeded: "celery.exceptions",
+    TimeLimitExceeded: "celery.exceptions",
     Reject: "celery.exceptions",
 }

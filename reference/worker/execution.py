@@ -8,8 +8,17 @@ from typing import Any
 
 from celeriac.reference.app import App
 from celeriac.reference.canvas import flattened
+from celeriac.reference.clock import Limit
 from celeriac.reference.context import Context, running
-from celeriac.reference.errors import Ignore, Reject, Retry, TaskRevokedError
+from celeriac.reference.errors import (
+    Ignore,
+    Reject,
+    Retry,
+    SoftTimeLimitExceeded,
+    TaskKilled,
+    TaskRevokedError,
+    TimeLimitExceeded,
+)
 from celeriac.reference.results.base import traceback_text
 from celeriac.reference.worker.intake import Request
 from celeriac.reference.worker.links import call_errbacks, send_callbacks
@@ -47,6 +56,8 @@ def execute(app: App, request: Request) -> Outcome:
             cause = retry.exc or retry
             store_safely(app, request.context, "RETRY", cause, traceback_text(cause))
             return Outcome("RETRY", retry)
+        except TaskKilled:
+            return _failed(app, request, TimeLimitExceeded(request.limits[0]))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a task may raise anything
             return _failed(app, request, error)
     return outcome
@@ -69,10 +80,18 @@ def store_safely(app: App, context: Any, state: str, result: Any, traceback: str
 
 def _call(app: App, request: Request) -> Outcome:
     context = request.context
-    value = request.task.invoke(context.args, context.kwargs)
+    with app.clock.limited(*_limits(request)):
+        value = request.task.invoke(context.args, context.kwargs)
     send_callbacks(app, context, value)
     app.store(context, "SUCCESS", value)
     return Outcome("SUCCESS", value)
+
+
+def _limits(request: Request) -> list[Limit]:
+    """Answer when a task is told to end, and when it is ended (MSG-041, MSG-042)."""
+    hard, soft = request.limits
+    told: list[Limit] = [(soft, SoftTimeLimitExceeded(soft))] if soft else []
+    return [*told, (hard, TaskKilled())] if hard else told
 
 
 def _failed(app: App, request: Request, error: BaseException) -> Outcome:

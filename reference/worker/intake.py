@@ -22,6 +22,7 @@ from celeriac.reference.options import choose
 from celeriac.reference.signature import is_wire_signature
 from celeriac.reference.task import Task
 from celeriac.reference.times import MalformedMomentError, wire_moment
+from celeriac.reference.worker.protocol1 import upgraded
 
 __all__ = ["Refusal", "Request", "admit", "unreadable"]
 
@@ -80,6 +81,13 @@ class Request:
         """Answer what two copies of one message have in common (TIM-016)."""
         return self.context.id, self.context.retries
 
+    @property
+    def limits(self) -> tuple[float | None, float | None]:
+        """Answer the hard and the soft time limit in seconds: those of the message, then the task's own."""
+        hard, soft = self.context.timelimit
+        own = self.task.attributes
+        return choose((hard, own.time_limit)), choose((soft, own.soft_time_limit))
+
 
 class Refusal(Exception):  # noqa: N818 - an outcome, not an error
     """The message cannot be executed.
@@ -112,8 +120,8 @@ def admit(message: Any, app: App, accept: Collection[str], hostname: str) -> Req
     Raises:
         Refusal: it makes none.
     """
-    headers = _headers(message)
-    body = _body(message, accept)
+    headers, body = upgraded(_headers(message), _body(message, accept))
+    _require_names(headers)
     args, kwargs, embed = _parts(body)
     context = _context(message, headers, args, kwargs, embed, hostname)
     eta, expires = _moments(headers)
@@ -132,14 +140,19 @@ def _headers(message: Any) -> Mapping[str, Any]:
     headers = message.headers
     if not isinstance(headers, Mapping):
         raise Refusal(f"headers are {type(headers).__name__}, expected a mapping", "reject")
+    return headers
+
+
+def _require_names(headers: Mapping[str, Any]) -> None:
     for name in ("task", "id"):
         value = headers.get(name)
         if not isinstance(value, str) or not value:
             raise Refusal(f"header {name} is {value!r}, expected a text", "reject")
-    return headers
 
 
 def _body(message: Any, accept: Collection[str]) -> Any:
+    if not message.content_type:
+        raise Refusal("there is no content type", "reject")
     try:
         return codecs.decode(message.body, message.content_type, message.content_encoding, accept)
     except ContentDisallowed as error:
@@ -234,9 +247,13 @@ def _timelimit(headers: Mapping[str, Any]) -> tuple[float | None, float | None]:
     value = headers.get("timelimit")
     if value is None:
         return None, None
-    if not isinstance(value, list | tuple) or len(value) != 2:
+    if not isinstance(value, list | tuple) or len(value) != 2 or not all(map(_is_limit, value)):
         raise Refusal(f"header timelimit is {value!r}, expected null or [hard, soft]", "reject")
     return value[0], value[1]
+
+
+def _is_limit(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool) and value >= 0)
 
 
 def _signatures(embed: Mapping[str, Any], name: str) -> tuple[Any, ...]:

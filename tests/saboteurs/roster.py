@@ -20,6 +20,7 @@ from tests.saboteurs import (
     wrong_encoding,
     wrong_following,
     wrong_holding,
+    wrong_in_the_field,
     wrong_labels,
     wrong_leases,
     wrong_linking,
@@ -65,6 +66,7 @@ SABOTEURS: tuple[Saboteur, ...] = (
     *wrong_calling.SABOTEURS,
     *wrong_choices.SABOTEURS,
     *wrong_routing.SABOTEURS,
+    *wrong_in_the_field.SABOTEURS,
 )
 
 #: Those that need a real Redis to be caught.

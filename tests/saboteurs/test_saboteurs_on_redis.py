@@ -15,7 +15,7 @@ pytestmark = pytest.mark.saboteurs
 
 #: What is judged: all that shows on Redis only.
 REQUIREMENTS = (
-    *("MSG-015", "MSG-016", "MSG-017", "MSG-018"),
+    *("MSG-015", "MSG-016", "MSG-017", "MSG-018", "MSG-045", "MSG-046"),
     *("RES-020", "RES-021", "RES-022"),
     *("ADV-004", "ADV-009", "ADV-014", "ADV-015"),
 )

@@ -221,7 +221,7 @@ SABOTEURS = (
         (mock.patch.object(Task, "invoke", _keywords_come_last),),
         "MSG-019",
         seen="celery-node 0.5.9",
-        also=("SER-013", "MSG-038"),
+        also=("SER-013", "MSG-038", "MSG-040", "MSG-048"),
         because="values that come as other arguments do not reach the task as they were sent, from samples neither",
     ),
     Saboteur(
@@ -229,8 +229,8 @@ SABOTEURS = (
         "an acknowledged message is delivered once more when the next one is acknowledged",
         (the_one_before(),),
         "MSG-022",
-        also=("EXP-010",),
-        because="the message of an expired task comes again, too",
+        also=("EXP-010", "MSG-048"),
+        because="the messages of expired tasks and of other clients come again, too",
     ),
     Saboteur(
         "empty_moment_requeued",
@@ -243,6 +243,8 @@ SABOTEURS = (
         "a message with arguments that are none is requeued",
         (requeued(_are_misshapen_arguments),),
         "MSG-031",
+        also=("MSG-048",),
+        because="clients in PHP send an empty list in place of keyword arguments",
     ),
     Saboteur(
         "list_for_keywords_executed",
@@ -250,6 +252,8 @@ SABOTEURS = (
         (mock.patch.object(intake, "_parts", _empty_list_is_no_keywords),),
         "MSG-031",
         seen="celery-node 0.5.9",
+        also=("MSG-048",),
+        because="it is the empty list that clients in PHP send",
     ),
     Saboteur(
         "overdue_is_not_marked",

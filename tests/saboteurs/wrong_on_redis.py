@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 from unittest import mock
 
 from kombu.transport.redis import Channel as RedisChannel
-from kombu.transport.virtual import Channel
+from kombu.transport.redis import QoS as RedisQoS
+from kombu.transport.virtual import Channel, QoS
 
 from celeriac.reference.app import App
 from celeriac.reference.codecs import Encoded
 from celeriac.reference.results import redis
 from celeriac.reference.results.redis import RedisBackend
+from celeriac.reference.worker.consumer import Consumer
 from tests.saboteurs.variants import Change, Saboteur
 
 __all__ = ["SABOTEURS"]
@@ -93,6 +96,11 @@ def _not_announced(self: RedisBackend, key: str, encoded: Encoded) -> None:
     self._client.setex(key, int(self._settings.result_expires), encoded.data)
 
 
+def _drained_blindly(self: Consumer, timeout: float) -> None:
+    with suppress(TimeoutError):
+        self._connection.transport.drain_events(self._native, timeout=timeout)
+
+
 SABOTEURS = (
     Saboteur(
         "envelope_in_camel_case",
@@ -167,5 +175,19 @@ SABOTEURS = (
         (mock.patch.object(RedisBackend, "_write", _not_announced),),
         "RES-022",
         seen="aio-celery 0.22.0, celery-asyncio 6.0.0a6",
+    ),
+    Saboteur(
+        "taken_and_not_noted",
+        "a message that a worker has received is noted nowhere",
+        (mock.patch.object(RedisQoS, "append", QoS.append),),
+        "MSG-045",
+        seen="celery-node 0.5.9, gocelery, rusty-celery 0.5.5",
+    ),
+    Saboteur(
+        "torn_envelope_kills",
+        "what is no envelope ends the worker",
+        (mock.patch.object(Consumer, "_drain", _drained_blindly),),
+        "MSG-046",
+        seen="Celery 5.5.3",
     ),
 )

@@ -68,7 +68,7 @@ def _held_always_expire(self: Worker, request: Request) -> None:
 
 
 def _made_up_id(message: Any) -> Any:
-    if isinstance(message.headers, dict) and "id" not in message.headers:
+    if isinstance(message.headers, dict) and "task" in message.headers and "id" not in message.headers:
         message.headers["id"] = str(uuid4())
     return _headers(message)
 
@@ -169,6 +169,8 @@ SABOTEURS = (
         (refused(lambda message: "" if "root_id" in message.headers else "no root_id"),),
         "MSG-020",
         seen="aio-celery 0.22.0",
+        also=("MSG-038", "MSG-040", "MSG-048"),
+        because="few clients beside Celery, and none of those that speak version 1, send this header",
     ),
     Saboteur(
         "unknown_headers_refused",
@@ -183,6 +185,8 @@ SABOTEURS = (
         "a message for an unknown task is requeued, after its failure was stored",
         (mock.patch.object(Worker, "_refuse", _unknown_given_back),),
         "MSG-023",
+        also=("LNK-048",),
+        because="a task that a chord follows is refused in the same way",
     ),
     Saboteur(
         "unknown_task_not_stored",
@@ -197,6 +201,8 @@ SABOTEURS = (
         (requeued(lambda refusal: "cannot be dec" in refusal.reason),),
         "MSG-025",
         seen="aio-celery 0.22.0",
+        also=("MSG-048",),
+        because="a client in the field sends a body that is no JSON",
     ),
     Saboteur(
         "short_body_requeued",

@@ -184,6 +184,8 @@ SABOTEURS = (
         "a worker passes msgpack's binary values on as texts",
         (read("application/x-msgpack", lambda args: deep(_bytes_as_texts, args)),),
         "SER-030",
+        also=("MSG-038",),
+        because="one of the sample messages has bytes among its arguments",
     ),
     Saboteur(
         "pickled_lists_only",
