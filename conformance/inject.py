@@ -175,13 +175,19 @@ class RedisInjector:
         self._queues.add(queue)
 
     def waiting(self) -> Mapping[str, Collection[str]]:
-        """Look into the lists of every queue."""
+        """Look into the lists of every queue, and into the sorted sets that celery-redis-plus has in their place."""
         return {queue: list(self._ids(queue)) for queue in sorted(self._queues)}
 
     def _ids(self, queue: str) -> Iterator[str]:
         for key in {redis_key(queue, priority) for priority in range(10)}:
             for item in self._client.lrange(key, 0, -1):
                 yield _task_in(json.loads(item))
+        for key in self._messages(queue):
+            yield _task_in(json.loads(self._client.hget(key, "payload")))
+
+    def _messages(self, queue: str) -> list[str]:
+        """Answer the key of each message whose tag is in the sorted set of a queue."""
+        return [f"message:{tag.decode()}" for tag in self._client.zrange(f"queue:{queue}", 0, -1)]
 
     def unacked(self) -> Mapping[str, str]:
         """Look into the hash of that name, which all queues share."""
@@ -214,10 +220,11 @@ class RedisInjector:
             self._client.ping()
 
     def close(self, also: Iterable[str] = ()) -> None:
-        """Delete every list whose name begins like one of the queues, and disconnect."""
+        """Delete every list whose name begins like one of the queues, the sorted sets and their messages, too."""
         with contextlib.suppress(redis.ConnectionError):
             for queue in self._queues:
-                for key in self._client.scan_iter(match=f"{queue}*"):
+                lists = self._client.scan_iter(match=f"{queue}*")
+                for key in (*lists, *self._messages(queue), f"queue:{queue}", f"messages_index:{queue}"):
                     self._client.delete(key)
         self._client.connection_pool.disconnect()
 

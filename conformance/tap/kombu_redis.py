@@ -37,8 +37,8 @@ BINDING = "_kombu.binding."
 RESULT = "celery-task-meta-"
 UNACKED = "unacked"
 MESSAGE = "message:"
-#: Properties that exist on Redis only: they describe the envelope, not the message.
-ENVELOPE_PROPERTIES = frozenset({"body_encoding", "delivery_info", "delivery_tag"})
+#: Properties that exist on Redis only: they describe the envelope, not the message.  That of celery-redis-plus is eta.
+ENVELOPE_PROPERTIES = frozenset({"body_encoding", "delivery_info", "delivery_tag", "eta"})
 #: Commands, and options of SET, that give a time to live, and how many of their units make a second.
 _TIMED: Mapping[str, int] = {"SETEX": 1, "PSETEX": 1000}
 _UNITS: Mapping[str, int] = {"EX": 1, "PX": 1000}

@@ -28,6 +28,18 @@ def test_sweeps_are_free_when_a_scenario_begins(valkey: Node) -> None:
     injector.close()
 
 
+def test_sorted_sets_are_queues_too(valkey: Node) -> None:
+    """A message in a hash, whose tag is in the sorted set of its queue, waits there; both are gone afterwards."""
+    injector = RedisInjector(valkey.url)
+    injector.open("sorted")
+    with redis.Redis.from_url(valkey.url) as client:
+        client.hset("message:tag-1", "payload", '{"headers": {"id": "t1"}}')
+        client.zadd("queue:sorted", {"tag-1": 1.0})
+        assert injector.waiting() == {"sorted": ["t1"]}
+        injector.close()
+        assert not client.exists("queue:sorted", "message:tag-1")
+
+
 def test_a_queue_has_the_arguments_that_it_is_declared_with() -> None:
     """A queue that is declared with arguments has them: who declares it without is refused; it is gone afterwards."""
     with find("embedded") as provider, kombu.Connection(provider.node().url) as connection:
