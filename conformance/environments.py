@@ -159,8 +159,8 @@ def make(build: Build, tell: Tell = lambda line: None, *, again: bool = False) -
         return made
     try:
         with _locked(home, tell) as lock:
+            _check_needs(build)
             if again or not (home / "made").is_file():
-                _check_needs(build)
                 tell(f"making an environment with {build} in {home} (once)")
                 _make(home, build, lock)
             if seat and not _is_usable(home, seat):
@@ -186,10 +186,19 @@ def _locked(home: Path, tell: Tell) -> Iterator[int]:
 
 
 def _check_needs(build: Build) -> None:
-    python = (_command(build),) if build.python else ()
-    missing = [program for program in (*build.needs, *python) if shutil.which(program) is None]
+    missing = [program for program in build.needs if shutil.which(program) is None]
+    if build.python and not _runs(_command(build)):
+        missing.append(_command(build))
     if missing:
         raise BuildError(f"{build} cannot be built: {', '.join(missing)} must be installed and on the PATH")
+
+
+def _runs(python: str) -> bool:
+    """Answer whether a Python can be started; whoever manages versions may have put an empty promise on the PATH."""
+    try:
+        return not subprocess.run([python, "-I", "-c", ""], capture_output=True, check=False).returncode
+    except OSError:
+        return False
 
 
 def _make(home: Path, build: Build, lock: int) -> None:

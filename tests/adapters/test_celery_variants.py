@@ -109,8 +109,14 @@ def test_settings_of_a_variant_stand_behind_those_of_a_scenario() -> None:
     assert (made.conf.broker_transport, made.conf.task_default_priority) == ("memory", 5)
 
 
-def test_python_that_is_missing_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the Python of a claim is not on the PATH, its environment is refused in a line that names it."""
+@pytest.mark.parametrize("shim", [False, True])
+def test_python_that_is_missing_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shim: bool
+) -> None:
+    """Where the Python of a claim is not on the PATH, or cannot be started, a line names it."""
+    if shim:
+        (tmp_path / "python3.13").write_text("#!/bin/sh\necho not chosen >&2\nexit 127\n")
+        (tmp_path / "python3.13").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("CELERIAC_CACHE", str(tmp_path / "cache"))
 

@@ -332,7 +332,7 @@ def test_class_is_given_the_python(suite: Any, monkeypatch: pytest.MonkeyPatch) 
     ("words", "status", "out", "err"),
     [
         (["build", "reference"], 0, "reference runs in this environment: there is nothing to make\n", ""),
-        (["build", "refrence"], 4, "", "celeriac build: unknown adapter 'refrence'; did you mean reference?"),
+        (["build", "refrence"], 4, "", "celeriac build: unknown adapter 'refrence'; did you mean reference"),
     ],
 )
 def test_command_without_environment(
