@@ -1,0 +1,1 @@
+"""The adapter for aio-celery, a Celery without Celery: asyncio, AMQP, results in Redis."""
