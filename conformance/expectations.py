@@ -72,6 +72,10 @@ class Expectation:
         """Answer whether ``when`` holds."""
         return all(_matches(getattr(conditions, name), wanted) for name, wanted in self.when.items())
 
+    def concerns(self, adapter: str) -> bool:
+        """Answer whether it can hold for an adapter of this name."""
+        return "adapter" not in self.when or _matches(adapter, self.when["adapter"])
+
     def __str__(self) -> str:
         return f"known failure {self.number} ({self.target})"
 
