@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "quickstart.md").read_text()
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "adapters" / "first-adapter.md").read_text()
 BLOCK = re.compile(
     r"^```\w+(?: (?P<kind>\w+)=(?P<name>\S+))?\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
