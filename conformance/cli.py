@@ -25,7 +25,7 @@ from celeriac.spec import Requirement, load
 
 __all__ = ["main"]
 
-USAGE_ERROR = 4
+EXIT_ERROR, USAGE_ERROR = 3, 4
 
 #: Variables with which an environment would change what pytest does.
 PYTEST_VARIABLES = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS")
@@ -116,6 +116,13 @@ def _parser() -> tuple[argparse.ArgumentParser, Collection[str]]:
         help="folder of a finished run's report; repeatable; default: .celeriac",
     )
     expectations.add_argument("--adapter", metavar="NAME", help="as in run; default: the report's")
+    crossing = command("interop", "cross every producer with every worker, in one table", _interop)
+    crossing.add_argument(
+        "--adapter", metavar="NAME", action="append", help="repeatable; default: all that are usable here"
+    )
+    crossing.add_argument("--broker", metavar="FLAVOUR", default="embedded", help="as in run")
+    crossing.add_argument("--broker-from", metavar="SOURCE", help="as in run")
+    crossing.add_argument("--report-dir", metavar="DIR", default=".celeriac", help="default: %(default)s")
     build = command("build", "make the environments and programs that adapters need", _build)
     build.add_argument("names", metavar="NAME", nargs="*", help="as in --adapter")
     build.add_argument("--all", action="store_true", help="of all adapters that come with Celeriac")
@@ -205,6 +212,17 @@ def _expectations(arguments: argparse.Namespace) -> int:
     lines, done = update(arguments.report or [".celeriac"], arguments.adapter, write=arguments.write)
     print("\n".join(lines))
     return 0 if done else 1
+
+
+def _interop(arguments: argparse.Namespace) -> int:
+    from celeriac.conformance import interop
+
+    brokers = interop.broker_list(arguments.broker)
+    there = interop.parties(arguments.adapter or (), _tell)
+    cells = interop.interop(there, brokers, arguments.broker_from, _tell)
+    print("\n".join(interop.lines(cells)))
+    interop.write(cells, Path(arguments.report_dir))
+    return EXIT_ERROR if any(isinstance(cell, str) for cell in cells.values()) else 0
 
 
 def _build(arguments: argparse.Namespace) -> int:

@@ -35,7 +35,7 @@ from pathlib import Path
 
 from celeriac.conformance.verdicts import HarnessError
 
-__all__ = ["Build", "BuildError", "Made", "Tell", "cache_folder", "interpreter", "make"]
+__all__ = ["Build", "BuildError", "Made", "Tell", "cache_folder", "interpreter", "is_made", "make"]
 
 #: Is told, in a line, of what takes long.
 Tell = Callable[[str], None]
@@ -168,6 +168,12 @@ def make(build: Build, tell: Tell = lambda line: None, *, again: bool = False) -
             return made
     except OSError as error:
         raise BuildError(f"no environment can be made in {home}: {error.strerror or error}") from error
+
+
+def is_made(build: Build) -> bool:
+    """Answer whether ``make`` would find an environment as it should be."""
+    home = cache_folder() / "environments" / build.key
+    return _is_usable(home, home / "seats" / _digest(*_places().values()) if build.requirements else None)
 
 
 @contextmanager

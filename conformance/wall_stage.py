@@ -22,7 +22,7 @@ from celeriac.conformance.tap import Ledger, Tap
 if TYPE_CHECKING:
     from celeriac.conformance.calls import LeaseNeed
 
-__all__ = ["WallStage"]
+__all__ = ["WallStage", "first_keeper"]
 
 #: Servers that can keep results beside a broker that cannot, the first that is there.
 KEEPERS = ("redis", "valkey")
@@ -163,7 +163,7 @@ class _Keeper:
     """
 
     def __init__(self, make_tap: Callable[[Node, Ledger], Tap]) -> None:
-        self.provider, self.node = _first_keeper()
+        self.provider, self.node = first_keeper()
         self._tap = make_tap(self.node, Ledger())
         self._tap.start()
         self.url = self.node.url_at(self._tap.port)
@@ -174,7 +174,12 @@ class _Keeper:
         self.provider.close()
 
 
-def _first_keeper() -> tuple[Provider, Node]:
+def first_keeper() -> tuple[Provider, Node]:
+    """Answer a Redis for results and what provides it, the first that can be had.
+
+    Raises:
+        Unavailable: none can be had here.
+    """
     reasons = []
     for flavour in KEEPERS:
         provider = find(flavour)

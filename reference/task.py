@@ -225,7 +225,7 @@ def _options_of(request: Context) -> dict[str, Any]:
         "link": list(request.callbacks) or None,
         "link_error": list(request.errbacks) or None,
         "chain": list(request.chain) or None,
-        "reply_to": request.reply_to,
+        "reply_to": request.reply_to or None,  # some clients send an empty one
         "shadow": request.shadow,
         "time_limit": hard,
         "soft_time_limit": soft,
