@@ -6,7 +6,7 @@ adapter breaks is an error of the harness, and what is missing applies to nobody
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from celeriac.conformance.adapter import (
@@ -148,6 +148,10 @@ class Calling:
         if feature is not None and self.claim.denies(feature):
             message = f"{task} needs {feature}, which the claim denies"
             raise NotApplicable(message)
+
+    def _require_results(self, kinds: Collection[str]) -> None:
+        if "stored" in kinds and self.claim.denies("results"):
+            raise NotApplicable("the claim has no result back end, so nothing is ever stored")
 
     def _require_scenario(self) -> None:
         raise NotImplementedError

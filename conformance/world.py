@@ -314,6 +314,7 @@ class World(Calling):
 
     def wait(self, *kinds: str, timeout: float | None = None, count: int = 1, **fields: Any) -> Record | None:
         """Wait until ``count`` such records are there; answer the last of them, or None after ``timeout`` s."""
+        self._require_results(kinds)
         patience = self.stage.patience if timeout is None else timeout
 
         def there() -> bool:

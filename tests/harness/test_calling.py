@@ -29,6 +29,7 @@ from celeriac.conformance.claim import Claim
 from celeriac.conformance.guard import GuardedAdapter
 from celeriac.conformance.process import serve
 from celeriac.conformance.verdicts import HarnessError, NotApplicable, Violation
+from celeriac.conformance.world import World
 from celeriac.spec import schema, validator
 
 SIGNATURES = (Signature("celeriac.add", (2, 2)), Signature("celeriac.add", (16,)))
@@ -294,3 +295,11 @@ def test_schema_names_what_the_contract_names() -> None:
         for operation, name in (("compose", "kind"), ("call_together", "over"))
     )
     assert (tuple(kinds), tuple(shared)) == (COMPOSITIONS, SHARED)
+
+
+def test_nobody_waits_for_what_no_back_end_would_store() -> None:
+    """A check that waits for a stored result does not apply to a claim without a result back end."""
+    claim = Claim("x", "x", ("worker",), ("amqp",), ("wall",), (), {"class": "a:B"}, {"results": []})
+    world = World(Stage(Scripted(Ok())), claim)  # type: ignore[arg-type]
+    with pytest.raises(NotApplicable, match="no result back end"):
+        world.wait("stored", task_id="x")
