@@ -15,7 +15,7 @@ type Sent = Result<AsyncResult, CeleryError>;
 /// A call that can be made, but for its arguments.
 pub struct Call<'a> {
     task: &'a str,
-    args: &'a [Value],
+    args: Vec<Value>,
     kwargs: Map<String, Value>,
     options: Map<String, Value>,
 }
@@ -29,17 +29,14 @@ impl<'a> Call<'a> {
         if body["mode"] != "apply_async" {
             return unsupported(body["mode"].clone(), "a call is a signature that is sent");
         }
-        if is_foreign(&body["args"]) || is_foreign(&body["kwargs"]) {
-            return unsupported("typed_json", "serde_json has no such type");
-        }
-        let (args, kwargs) = (&body["args"], &body["kwargs"]);
+        let (args, kwargs) = (native(&body["args"])?, native(&body["kwargs"])?);
         if !(args.is_array() || args.is_null()) || !(kwargs.is_object() || kwargs.is_null()) {
             return unsupported("untyped_call", "such a call does not compile");
         }
         Ok(Self {
             task: body["task"].as_str().unwrap_or_default(),
-            args: body["args"].as_array().map_or(&[], Vec::as_slice),
-            kwargs: body["kwargs"].as_object().cloned().unwrap_or_default(),
+            args: args.as_array().cloned().unwrap_or_default(),
+            kwargs: kwargs.as_object().cloned().unwrap_or_default(),
             options: body["options"].as_object().cloned().unwrap_or_default(),
         })
     }
@@ -110,10 +107,16 @@ fn moment(value: &Value) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc3339(text).ok().map(Into::into)
 }
 
-fn is_foreign(value: &Value) -> bool {
+/// Answer a value as serde_json has it, for which a tuple is an array.
+fn native(value: &Value) -> Result<Value, Value> {
     match value {
-        Value::Array(items) => items.iter().any(is_foreign),
-        Value::Object(members) => members.contains_key("$") || members.values().any(is_foreign),
-        _ => false,
+        Value::Array(items) => items.iter().map(native).collect(),
+        Value::Object(tagged) if value["$"] == "tuple" => native(&tagged["v"]),
+        Value::Object(members) if !members.contains_key("$") => members
+            .iter()
+            .map(|(name, member)| Ok((name.clone(), native(member)?)))
+            .collect(),
+        Value::Object(_) => unsupported("typed_json", "serde_json has no such type"),
+        _ => Ok(value.clone()),
     }
 }
