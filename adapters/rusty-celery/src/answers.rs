@@ -33,9 +33,7 @@ pub fn failed(category: &str, text: &str, effect: &str) -> Answer {
 
 fn category(error: &CeleryError) -> &'static str {
     match error {
-        CeleryError::BrokerError(BrokerError::ProtocolError(_)) | CeleryError::ProtocolError(_) => {
-            "encode"
-        }
+        CeleryError::BrokerError(BrokerError::ProtocolError(_)) | CeleryError::ProtocolError(_) => "encode",
         CeleryError::BrokerError(BrokerError::InvalidBrokerUrl(_)) => "bad-argument",
         CeleryError::BrokerError(_) | CeleryError::IoError(_) => "connection",
         _ => "other",

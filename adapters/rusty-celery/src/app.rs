@@ -37,16 +37,9 @@ fn is_offered(name: &str, value: &Value) -> bool {
 }
 
 /// Connect an app that has these settings; it can consume the default queue and `queues`.
-pub async fn build(
-    url: &str,
-    scenario: &Value,
-    settings: &Value,
-    queues: &[&str],
-) -> Result<Celery, CeleryError> {
+pub async fn build(url: &str, scenario: &Value, settings: &Value, queues: &[&str]) -> Result<Celery, CeleryError> {
     let queue = scenario["queue"].as_str().unwrap_or("celery");
-    let mut builder = CeleryBuilder::new("celeriac", url)
-        .default_queue(queue)
-        .task_retry_for_unexpected(false);
+    let mut builder = CeleryBuilder::new("celeriac", url).default_queue(queue).task_retry_for_unexpected(false);
     for name in queues {
         builder = builder.task_route(&format!("queue of {name}"), name); // or it is not declared
     }
@@ -71,7 +64,5 @@ fn configured(builder: CeleryBuilder, name: &str, value: &Value) -> CeleryBuilde
 /// Answer a number as it takes them: whole, and not negative.
 pub fn number(value: &Value) -> Option<u32> {
     let whole = value.as_f64().filter(|number| number.fract() == 0.0)?;
-    (0.0..=f64::from(u32::MAX))
-        .contains(&whole)
-        .then_some(whole as u32)
+    (0.0..=f64::from(u32::MAX)).contains(&whole).then_some(whole as u32)
 }

@@ -78,11 +78,7 @@ impl<'a> Call<'a> {
     }
 }
 
-fn with_option<T: Task>(
-    signature: Signature<T>,
-    name: &str,
-    value: &Value,
-) -> Result<Signature<T>, Value> {
+fn with_option<T: Task>(signature: Signature<T>, name: &str, value: &Value) -> Result<Signature<T>, Value> {
     Ok(match (name, number(value), moment(value), value.as_str()) {
         ("countdown", Some(seconds), ..) => signature.with_countdown(seconds),
         ("eta", _, Some(moment), _) => signature.with_eta(moment),
@@ -98,6 +94,9 @@ fn with_option<T: Task>(
         ("eta" | "expires", ..) if value["$"] == "datetime" => {
             return unsupported("naive_eta", "a moment has an offset");
         }
+        ("countdown" | "eta" | "expires" | "time_limit" | "soft_time_limit" | "queue", ..) => {
+            return unsupported("untyped_call", "such an option does not compile");
+        }
         _ => return unsupported(name, &format!("a signature has no such {name}")),
     })
 }
@@ -112,10 +111,9 @@ fn native(value: &Value) -> Result<Value, Value> {
     match value {
         Value::Array(items) => items.iter().map(native).collect(),
         Value::Object(tagged) if value["$"] == "tuple" => native(&tagged["v"]),
-        Value::Object(members) if !members.contains_key("$") => members
-            .iter()
-            .map(|(name, member)| Ok((name.clone(), native(member)?)))
-            .collect(),
+        Value::Object(members) if !members.contains_key("$") => {
+            members.iter().map(|(name, member)| Ok((name.clone(), native(member)?))).collect()
+        }
         Value::Object(_) => unsupported("typed_json", "serde_json has no such type"),
         _ => Ok(value.clone()),
     }

@@ -23,9 +23,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 #[tokio::main]
 async fn main() {
-    env_logger::Builder::new()
-        .filter_level(log::LevelFilter::Info)
-        .init();
+    env_logger::Builder::new().filter_level(log::LevelFilter::Info).init();
     if std::env::args().nth(1).as_deref() == Some("worker") {
         return worker::run().await;
     }
@@ -70,10 +68,9 @@ impl Driver {
     fn begin(&mut self, scenario: &Value) -> Answer {
         app::check(&scenario["settings"])?;
         match scenario["task_attributes"].as_object() {
-            Some(attributes) if !attributes.is_empty() => unsupported(
-                "task_attributes",
-                "the attributes of a task are constants of its type",
-            ),
+            Some(attributes) if !attributes.is_empty() => {
+                unsupported("task_attributes", "the attributes of a task are constants of its type")
+            }
             _ => {
                 self.scenario = scenario.clone();
                 ok(Value::Null)

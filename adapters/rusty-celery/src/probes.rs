@@ -38,20 +38,13 @@ pub async fn sleep(task: &Self, seconds: f64) -> TaskResult<Value> {
 }
 
 #[celery::task(name = "celeriac.retry", bind = true, on_success = succeeded, on_failure = failed)]
-pub async fn retry(
-    task: &Self,
-    times: u32,
-    countdown: Option<u32>,
-    fail: Option<String>,
-) -> TaskResult<Value> {
+pub async fn retry(task: &Self, times: u32, countdown: Option<u32>, fail: Option<String>) -> TaskResult<Value> {
     started(task, json!([times]), json!({}));
     let retries = task.request().retries;
     if retries < times {
         return task.retry_with_countdown(countdown.unwrap_or(0));
     }
-    fail.map_or(Ok(json!(retries)), |message| {
-        Err(TaskError::UnexpectedError(message))
-    })
+    fail.map_or(Ok(json!(retries)), |message| Err(TaskError::UnexpectedError(message)))
 }
 
 /// What the macro cannot write: a task that takes any keyword, and up to eight positional arguments.

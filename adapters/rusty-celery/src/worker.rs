@@ -67,7 +67,6 @@ fn is_handled(signal: i32) -> bool {
     // SAFETY: the action is only read, into memory of its size of which every pattern is valid.
     unsafe {
         let mut action: libc::sigaction = std::mem::zeroed();
-        libc::sigaction(signal, std::ptr::null(), &mut action) == 0
-            && action.sa_sigaction != libc::SIG_DFL
+        libc::sigaction(signal, std::ptr::null(), &mut action) == 0 && action.sa_sigaction != libc::SIG_DFL
     }
 }

@@ -81,11 +81,7 @@ impl Worker {
         let (tell, progress) = watch::channel(Progress::Starting);
         tokio::spawn(relay(name, process, tell));
         input.write_all(format!("{orders}\n").as_bytes()).await?;
-        Ok(Self {
-            pid,
-            progress,
-            _input: input,
-        })
+        Ok(Self { pid, progress, _input: input })
     }
 
     async fn started(&mut self) -> Answer {
@@ -143,7 +139,5 @@ async fn relay(name: String, mut process: Child, tell: watch::Sender<Progress>) 
 }
 
 fn exit_code(status: ExitStatus) -> i32 {
-    status
-        .code()
-        .unwrap_or_else(|| -status.signal().unwrap_or(1))
+    status.code().unwrap_or_else(|| -status.signal().unwrap_or(1))
 }
