@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import util
 from importlib.metadata import EntryPoint, entry_points
@@ -118,9 +118,8 @@ class Claim:
     def contradiction(self, identity: Mapping[str, Any]) -> str | None:
         """Answer what of the claim the adapter's ``hello`` denies, in a line; None when the two agree."""
         for name in ("roles", "links", "clocks"):
-            offered = identity.get(name)
-            lacking = [word for word in getattr(self, name) if offered is not None and word not in offered]
-            if lacking:
+            offered: Sequence[str] | None = identity.get(name)
+            if offered is not None and (lacking := [w for w in getattr(self, name) if w not in offered]):
                 own = ", ".join(map(str, offered)) or "none"
                 return (
                     f"adapter.toml claims the {name[:-1]} {lacking[0]}, but hello says that there are: {own}"
@@ -315,7 +314,8 @@ def _factory(claim: Claim) -> Callable[[], Adapter]:
 
         made = Made(Path(sys.executable), claim.folder) if claim.build is None else make(claim.build)
         command = [made.fill(str(word)) for word in claim.driver["command"]]
-        return ProcessAdapter(command, **{DEADLINES[name]: limit for name, limit in claim.limits.items()})
+        limits: dict[str, Any] = {DEADLINES[name]: limit for name, limit in claim.limits.items()}
+        return ProcessAdapter(command, **limits)
 
     return start
 

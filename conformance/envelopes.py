@@ -16,7 +16,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields
 from functools import cache
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from celeriac.conformance.adapter import (
     Answer,
@@ -233,7 +233,12 @@ def validate_value(operation: str, message: Mapping[str, Any]) -> None:
 @cache
 def _validator(name: str, part: str | None = None) -> Draft202012Validator:
     whole = validator(f"adapter-{name}")
-    return whole if part is None else whole.evolve(schema={"$ref": f"{whole.schema['$id']}#/$defs/{part}"})
+    if part is None:
+        return whole
+    return cast(
+        "Draft202012Validator",
+        whole.evolve(schema={"$ref": f"urn:celeriac:schema:adapter-{name}#/$defs/{part}"}),
+    )
 
 
 def _check(by: Draft202012Validator, value: Any, what: str, schema: str) -> None:

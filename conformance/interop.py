@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from celeriac.conformance.claim import ClaimError, bundled, find_adapter
 from celeriac.conformance.crossing import FEATURES, SIGNS, Crossing, Party
@@ -83,8 +83,7 @@ def _pairs(there: Sequence[Party]) -> Iterator[tuple[Party, Party]]:
 
 
 def _cross(producer: Party, worker: Party, broker_url: str, backend_url: str | None) -> dict[str, str] | str:
-    guarded = [Party(p.claim, _guarded(p)) for p in (producer, worker)]
-    crossing = Crossing(*guarded, broker_url, backend_url)
+    crossing = Crossing(_guarded(producer), _guarded(worker), broker_url, backend_url)
     try:
         return dict(crossing.run())
     except HarnessError as error:
@@ -93,8 +92,8 @@ def _cross(producer: Party, worker: Party, broker_url: str, backend_url: str | N
         crossing.close()
 
 
-def _guarded(party: Party) -> Any:
-    return lambda: GuardedAdapter(party.make(), party.claim.patience(DEADLINE))
+def _guarded(party: Party) -> Party:
+    return Party(party.claim, lambda: GuardedAdapter(party.make(), party.claim.patience(DEADLINE)))
 
 
 class _Backends:

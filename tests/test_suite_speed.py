@@ -49,7 +49,7 @@ def test_simulated_time_adds_up() -> None:
     """A virtual stage counts the seconds of each scenario that has ended."""
     stage = VirtualStage(ReferenceAdapter)
     for seconds in (90.0, 30.5):
-        stage.begin(settings={}, task_attributes={}, results=False, fresh=False, lease=None)
+        stage.begin(settings={}, task_attributes={}, results=None, fresh=False, lease=None)
         stage.clock.advance(seconds)
         stage.end()
     stage.close()
