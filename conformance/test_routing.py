@@ -45,6 +45,19 @@ def test_undeclared_queue_keeps_its_messages(world: World) -> None:
     world.judge("ROU-003", oracles.executed(world.history, called.id))
 
 
+@check("ROU-003", link="amqp")
+def test_caller_declares_what_nobody_has(world: World) -> None:
+    """Before it publishes to a queue that is not there, a caller declares it, lest the broker drops the message."""
+    world.begin()
+    elsewhere = f"{world.queue}.new"
+    record = world.published(world.call(queue=elsewhere))
+    declared = [r for r in world.history.of("declared", entity="queue", name=elsewhere) if r.seq < record.seq]
+    observed = f"published without a declaration of {elsewhere!r}"
+    world.require(
+        "ROU-003", bool(declared), "the queue is declared before the message is sent", observed, record
+    )
+
+
 # -- workers ----------------------------------------------------------------------------------------------
 
 

@@ -100,6 +100,20 @@ def test_early_and_late_acknowledgement_exclude_each_other() -> None:
     assert oracles.acked_after_end(history((1, "ended", {})), "t").verdict == "fail"
 
 
+@pytest.mark.parametrize(
+    ("first_end", "records", "verdict"),
+    [(3, 2, "pass"), (2, 2, "fail"), (3, 1, "fail")],
+    ids=["side by side", "one after the other", "one never starts"],
+)
+def test_side_by_side_compares_the_last_start_with_the_first_end(
+    first_end: float, records: int, verdict: str
+) -> None:
+    """Tasks run at the same time when each has started before any has ended."""
+    starts = [(1.0, "started", {}), (2.0, "started", {"task_id": "u"})][:records]
+    log = history(*starts, (first_end, "ended", {}))
+    assert oracles.side_by_side(log, ["t", "u"]).verdict == verdict
+
+
 def test_held_until_fails_on_an_early_ack() -> None:
     """An acknowledgement before the moment breaks the hold; one after it does not."""
     delivered: tuple[float, str, dict[str, object]] = (0.0, "delivered", {})
