@@ -30,7 +30,10 @@ MISDEEDS = {
     "no_constant": ("NaN is not JSON",),
     "bad_event": ("exploded",),
     "event_of_nobody": ("adapter/event.schema.json at data", "'task_id' is a required property"),
-    "wrong_value": ("the value of 'state' breaks adapter/state.schema.json", "4 is not of type 'string', 'null'"),
+    "wrong_value": (
+        "the value of 'state' breaks adapter/state.schema.json",
+        "4 is not of type 'string', 'null'",
+    ),
     "extra_member": ("Raised has no mood",),
     "chatter": ("not a line of JSON", "connecting..."),
     "huge": ("more than 16777216 bytes",),
