@@ -19,7 +19,7 @@ __all__ = ["ADAPTERS", "Place", "page", "places", "row"]
 ADAPTERS = (
     "reference",
     "reference-process",
-    "celery-5.5",
+    "celery",
     "celery-5.7",
     "celery-node",
     "aio-celery",
