@@ -111,6 +111,7 @@ export async function serve(handlers) {
     stdout(await replyTo(line, handlers));
   }
   await handlers.close?.();
+  await new Promise((resolve) => stdout("", resolve)); // a long answer is still on its way
   process.exit();
 }
 
@@ -145,7 +146,7 @@ async function replyTo(line, handlers) {
   let id = null;
   try {
     const request = fromText(line);
-    id = request?.id ?? null;
+    if (Number.isInteger(request?.id)) id = request.id;
     return answerLine(id, await perform(request, handlers));
   } catch (error) {
     if (error instanceof Answer) return answerLine(id, error);
@@ -155,7 +156,7 @@ async function replyTo(line, handlers) {
 
 async function perform(request, handlers) {
   const { op, body } = request ?? {};
-  if (!Object.hasOwn(OPERATIONS, op) || typeof body !== "object") {
+  if (!Object.hasOwn(OPERATIONS, op) || !isPlain(body)) {
     throw new Error(
       `a request has an op (${Object.keys(OPERATIONS).join(", ")}) and a body; got ${inspect(request)}`,
     );
@@ -230,7 +231,8 @@ const UNPACK = {
 };
 
 /** Texts, in which nothing is to be replaced, and integers too long to be safe. */
-const LONG_INTEGERS = /"(?:[^"\\]|\\.)*"|(?<![\d.eE+-])(-?\d{16,})(?![\d.eE])/g;
+const LONG_INTEGERS =
+  /"[^"\\]*(?:\\.[^"\\]*)*"|(?<![\d.eE+-])(-?\d{16,})(?![\d.eE])/g;
 
 /** Answer the value whose form on the wire is `text`. */
 export function fromText(text) {
