@@ -162,6 +162,7 @@ def _run(words: list[str]) -> int:
     with scratch_folder() as folder:
         empty = folder / "pytest.ini"
         empty.write_text("[pytest]\n", encoding="utf-8")
+        os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(folder / "hypothesis"))
         isolated = [
             *("-c", str(empty), f"--rootdir={checks}", f"--confcutdir={checks}"),
             *(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as time_of_day
 from decimal import Decimal
@@ -13,7 +12,7 @@ from uuid import UUID
 
 from celeriac.conformance.adapter import ErrorClass, ExchangeRef, Ok, QueueRef, Router, Signature
 from celeriac.conformance.doctor_talk import Missing
-from celeriac.conformance.verdicts import NotApplicable, Violation
+from celeriac.conformance.verdicts import HarnessError, NotApplicable, Violation
 
 if TYPE_CHECKING:
     from celeriac.conformance.claim import Claim
@@ -40,6 +39,9 @@ VALUES: Mapping[str, Any] = {
     "tuple": (1, 2),
     "set": {1},
 }
+
+#: What an author should know whose client refuses a value, where the adapter was left with it.
+REFUSED = "A client may refuse a value: its error is an answer, `raised`. What escapes is the adapter's own fault."
 
 
 def sending_mode(claim: Claim) -> Mode:
@@ -73,6 +75,9 @@ def values(world: World, claim: Claim) -> str:
 
 def _tried(request: Callable[[], T]) -> T | None:
     """Answer what was answered, None where there is no such thing."""
-    with suppress(NotApplicable, Violation):
+    try:
         return request()
-    return None
+    except (NotApplicable, Violation):
+        return None
+    except HarnessError as error:
+        raise HarnessError(f"{error}\n{REFUSED}") from None

@@ -62,6 +62,7 @@ CLASSES = {
         "producer",
         "values",
         "UnicodeDecodeError",
+        "its error is an answer, `raised`",
         "asked   adapter.call(call=Call(task='celeriac.echo'",
     ),
     "Boasting": ("producer", "publish", "nobody has connected to the broker_url", '"id": "i-sent-it"'),
