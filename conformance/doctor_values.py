@@ -41,7 +41,9 @@ VALUES: Mapping[str, Any] = {
 }
 
 #: What an author should know whose client refuses a value, where the adapter was left with it.
-REFUSED = "A client may refuse a value: its error is an answer, `raised`. What escapes is the adapter's own fault."
+REFUSED = (
+    "A client may refuse a value: its error is an answer, `raised`. What escapes is the adapter's own fault."
+)
 
 
 def sending_mode(claim: Claim) -> Mode:
