@@ -50,12 +50,12 @@ def test_claim_names_its_variant_and_pins_its_package(name: str) -> None:
     assert found.expectations == celerys.expectations
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_driver_is_told_its_variant(variant: str) -> None:
+@pytest.mark.parametrize("package", VARIANTS)
+def test_driver_is_told_its_variant(package: str) -> None:
     """The name of the variant is the last word of the driver's command, after the Python of its environment."""
-    command = CeleryAdapter(python="/somewhere/python", variant=variant).command
+    command = CeleryAdapter(python="/somewhere/python", variant=package).command
 
-    assert (command[0], command[-1]) == ("/somewhere/python", variant)
+    assert (command[0], command[-1]) == ("/somewhere/python", package)
 
 
 def test_celery_alone_is_the_default() -> None:

@@ -26,7 +26,8 @@ def test_version_is_the_one_of_the_claim(versioned: Any) -> None:
     """The driver runs the version that the claim pins, with every codec and back end that it claims."""
     adapter, version = versioned
 
-    assert adapter.hello() == {"implementation": "Celery", "version": version, "missing": {}}
+    expected = {"protocol": 1, "implementation": "Celery", "version": version, "missing": {}}
+    assert adapter.hello() == expected
 
 
 def test_packages_of_the_caller_stay_outside(

@@ -19,7 +19,8 @@ def matrix(
     redis_url: str | None,
 ) -> Iterator[Matrix]:
     """Judge the variants of all selected tests, in their order; the reference comes first."""
-    params = (getattr(item, "callspec", None) for item in request.session.items)
+    own = (item for item in request.session.items if "matrix" in getattr(item, "fixturenames", ()))
+    params = (getattr(item, "callspec", None) for item in own)
     wanted = [spec.params["variant"] for spec in params if spec is not None and "variant" in spec.params]
     matrix = request.config.stash[KEY] = Matrix(tmp_path_factory.mktemp("matrix"))
     on_redis = [variant for variant in wanted if variant in ON_REDIS]
