@@ -158,8 +158,8 @@ def records_of(world: World, sent: Sent) -> list[Record]:
     Raises:
         Violation: nothing at all is stored.
     """
+    world.expect("stored", task_id=sent.task_id)
     world.until(lambda: not {"SUCCESS", "FAILURE"}.isdisjoint(states(world, sent.task_id)))
-    world.expect("stored", task_id=sent.task_id, timeout=0.0)
     return world.history.of("stored", task_id=sent.task_id)
 
 

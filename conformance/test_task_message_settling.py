@@ -87,8 +87,8 @@ def require_interruption(world: World, requirement: str, limits: list[float | No
     world.worker()
     message = world.message("celeriac.sleep", (world.tick * 3,)).with_headers(timelimit=limits)
     world.inject(message)
+    world.expect("stored", task_id=message.task_id)
     world.until(lambda: any(r.state in FINAL for r in world.history.of("stored", task_id=message.task_id)))
-    world.expect("stored", task_id=message.task_id, timeout=0.0)
     stored = world.history.of("stored", task_id=message.task_id)[-1]
     result = stored.result if isinstance(stored.result, Mapping) else {}
     seen = (stored.state, result.get("exc_type"))
