@@ -87,6 +87,15 @@ def test_inputs_that_are_used_are_declared_and_documented() -> None:
     assert [name for name in used if f"| `{name}` |" not in PAGE] == []
 
 
+def test_example_of_the_page_is_lawful() -> None:
+    """The workflow on the page names only inputs that there are, and those without which the action cannot run."""
+    (example,) = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    steps = yaml.safe_load(example)["jobs"]["conformance"]["steps"]
+    needed = {name for name, each in ACTION["inputs"].items() if each.get("required")}
+    given = set(steps[-1]["with"])
+    assert needed <= given <= set(ACTION["inputs"])
+
+
 def test_no_input_reaches_a_shell_as_code() -> None:
     """What a user writes reaches the steps in variables, never in the text of a script."""
     assert [each["name"] for each in STEPS if "${{" in each.get("run", "")] == []
