@@ -49,6 +49,9 @@ PACKAGES = ("celeriac.spec", "celeriac.reference", "celeriac.conformance", "cele
 #: How pip begins the line that says why it failed.
 _COMPLAINT = "ERROR: "
 
+#: How many lines of what any other program has said last are shown: npm's last is where its log is.
+_LAST = 3
+
 
 class BuildError(HarnessError):
     """An environment cannot be made; the text is one line."""
@@ -268,7 +271,7 @@ def _perform(command: Sequence[str], folder: Path, lock: int) -> subprocess.Comp
 def _why(output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     complaints = [line.removeprefix(_COMPLAINT) for line in lines if line.startswith(_COMPLAINT)]
-    return (complaints or lines or ["it failed and said nothing"])[-1]
+    return " / ".join(complaints[-1:] or lines[-_LAST:] or ["it failed and said nothing"])
 
 
 def _is_usable(home: Path, seat: Path | None) -> bool:

@@ -61,8 +61,8 @@ def test_program_is_built_again_when_a_file_changes(program: Build) -> None:
         ({"needs": ("sh", "celeriac-no-such")}, "mine cannot be built: celeriac-no-such must be installed"),
         ({"files": ("*.rs",)}, r"\[build\] files: there is no \*\.rs in /"),
         (
-            {"steps": (("sh", "-c", "echo no such header; exit 3"),)},
-            r"mine cannot be built: sh -c .*: no such header \(more in /.*/steps\.log\)",
+            {"steps": (("sh", "-c", "echo begun; echo no such header; echo; echo bye; exit 3"),)},
+            r"mine cannot be built: sh -c .*: begun / no such header / bye \(more in /.*/steps\.log\)",
         ),
         (
             {"requirements": ("tiny",), "python": "3.0"},
