@@ -33,7 +33,11 @@ serve({
     for (let attempt = 0; attempt < 50; attempt += 1) {
       console.log("chatter of the driver");
       process.stdout.write("more of it");
-      emit("started", { worker: "w", task_id: "t", args: Tuple.of(attempt, "one") });
+      emit("started", {
+        worker: "w",
+        task_id: "t",
+        args: Tuple.of(attempt, "one"),
+      });
     }
   },
   end: () => workers.close().then(() => null),
