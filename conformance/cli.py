@@ -7,6 +7,7 @@ the plugins of the folder in which it is started.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Callable, Collection, Sequence
@@ -21,6 +22,7 @@ from celeriac.conformance.nearest import did_you_mean
 from celeriac.conformance.providers import LINKS, Unavailable, find
 from celeriac.conformance.scaffold import LANGUAGES, ScaffoldError, new_adapter
 from celeriac.conformance.updating import UpdateError, update
+from celeriac.conformance.verdicts import HarnessError
 from celeriac.spec import Requirement, load
 
 __all__ = ["main"]
@@ -118,9 +120,12 @@ def _parser() -> tuple[argparse.ArgumentParser, Collection[str]]:
     expectations.add_argument("--adapter", metavar="NAME", help="as in run; default: the report's")
     crossing = command("interop", "cross every producer with every worker, in one table", _interop)
     crossing.add_argument(
-        "--adapter", metavar="NAME", action="append", help="repeatable; default: all that are usable here"
+        "--adapter",
+        metavar="NAME",
+        action="append",
+        help="crossed with the reference and the others; repeatable; default: all bundled ones that are built",
     )
-    crossing.add_argument("--broker", metavar="FLAVOUR", default="embedded", help="as in run")
+    crossing.add_argument("--broker", metavar="FLAVOUR", help="as in run")
     crossing.add_argument("--broker-from", metavar="SOURCE", help="as in run")
     crossing.add_argument("--report-dir", metavar="DIR", default=".celeriac", help="default: %(default)s")
     build = command("build", "make the environments and programs that adapters need", _build)
@@ -216,14 +221,29 @@ def _expectations(arguments: argparse.Namespace) -> int:
 
 
 def _interop(arguments: argparse.Namespace) -> int:
-    from celeriac.conformance import interop
+    import pytest
 
-    brokers = interop.broker_list(arguments.broker)
-    there = interop.parties(arguments.adapter or (), _tell)
-    cells = interop.interop(there, brokers, arguments.broker_from, _tell)
-    print("\n".join(interop.lines(cells)))
-    interop.write(cells, Path(arguments.report_dir))
-    return EXIT_ERROR if any(isinstance(cell, str) for cell in cells.values()) else 0
+    from celeriac.conformance.interop import Interop
+    from celeriac.conformance.interop_table import lines, write_interop
+    from celeriac.conformance.options import read_brokers
+
+    try:
+        brokers, source = read_brokers(arguments.broker, arguments.broker_from)
+    except pytest.UsageError as error:
+        return _refuse("interop", str(error))
+    logging.getLogger("amqp").addHandler(logging.NullHandler())  # it warns of every connection that is closed
+    crossing = Interop(_tell)
+    try:
+        crossing.gather(arguments.adapter or ())
+    except HarnessError as error:
+        if isinstance(error, BuildError):
+            raise
+        _refuse("interop", str(error))
+        return EXIT_ERROR
+    crossing.cross(brokers, source)
+    print("\n".join(lines(crossing.cells)))
+    write_interop(Path(arguments.report_dir), crossing.cells, crossing.versions, crossing.missing)
+    return 0 if crossing.is_sound else EXIT_ERROR
 
 
 def _build(arguments: argparse.Namespace) -> int:

@@ -1,7 +1,7 @@
-"""One producer and one worker, two implementations: what survives the way from the one to the other.
+"""A producer of one implementation and a worker of another, on one broker.
 
-The two share a queue.  Each feature is one call; a plain call after it proves that the worker is through with it, so
-that nothing is waited for that cannot come any more.  A worker that dies or takes nothing more is started anew.
+A worker lives on a queue of its own.  That it is through with all that was sent is shown by a task that the harness
+sends after it, so that nothing is waited for that cannot come any more.
 """
 
 from __future__ import annotations
@@ -9,312 +9,239 @@ from __future__ import annotations
 import itertools
 import threading
 import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
-from celeriac.conformance.adapter import Adapter, Answer, Call, Event, Ok, Scenario, Signature, WorkerSpec
+from celeriac.conformance.adapter import (
+    Adapter,
+    Answer,
+    Broken,
+    Call,
+    Event,
+    Ok,
+    Raised,
+    Scenario,
+    Unsupported,
+    WorkerSpec,
+)
 from celeriac.conformance.claim import Claim
+from celeriac.conformance.guard import GuardedAdapter
+from celeriac.conformance.inject import AmqpInjector, Injector, RedisInjector
+from celeriac.conformance.interop_features import COUNTDOWN, Feature, Sent
+from celeriac.conformance.interop_table import Outcome
+from celeriac.conformance.messages import task_message
 from celeriac.conformance.verdicts import HarnessError
 
-__all__ = ["FEATURES", "SIGNS", "Crossing", "Party", "Sign"]
+__all__ = ["Caller", "Party", "Place"]
 
-#: What has become of a feature: it works; the producer refused it; one of the two does not claim what it takes; the
-#: task was executed and the feature silently lost; nothing was executed although the worker lives; the worker died.
-Sign = Literal["+", "-", ".", "!", "0", "x"]
+#: Seconds that an adapter may take for an answer.
+DEADLINE = 20.0
 
-SIGNS: Mapping[Sign, str] = {
-    "+": "works",
-    "-": "refused by the producer",
-    ".": "not claimed",
-    "!": "LOST without a word",
-    "0": "not executed",
-    "x": "the worker died or hangs",
-}
+#: Seconds after which a worker that has not done a plain task is taken for one that hangs.
+PATIENCE = 5.0
 
-#: Seconds after which a worker that has not done a plain task is taken for dead.
-PATIENCE = 8.0
+#: Seconds for which something may be late that nothing proves to be lost.
+GRACE = 1.0
 
-#: Seconds of the countdown, and by how much a start may seem early because two clocks are read.
-COUNTDOWN, SLACK = 1.0, 0.05
+#: Seconds for which a producer waits for a result.
+READING = 2.0
 
 
 class Party(NamedTuple):
-    """An implementation that takes part."""
+    """An implementation that takes part.
+
+    Attributes:
+        claim: its claim.
+        make: makes its adapter.
+    """
 
     claim: Claim
     make: Callable[[], Adapter]
 
+    def adapter(self) -> Adapter:
+        """Answer an adapter whose every answer comes within a deadline."""
+        return GuardedAdapter(self.make(), self.claim.patience(DEADLINE))
 
-@dataclass
-class Crossing:
-    """A producer and a worker on one broker.
+
+class Place:
+    """The worker of one implementation, which is started anew when it dies.
 
     Args:
-        producer: who calls.
-        worker: who executes.
+        party: the implementation.
         broker_url: of the broker.
-        backend_url: of the result back end that both have, None when there is none.
+        backend_url: of the result back end, None for none.
+
+    Raises:
+        HarnessError: the adapter broke.
     """
 
-    producer: Party
-    worker: Party
-    broker_url: str
-    backend_url: str | None
-    _events: list[Event] = field(default_factory=list)
-    _changed: threading.Condition = field(default_factory=threading.Condition)
-
-    def __post_init__(self) -> None:
-        self._calling, self._working = self.producer.make(), self.worker.make()
-        self._calling.emit = lambda event: None
-        self._working.emit = self._hear
-        self._is_open = False
-
-    def run(self) -> dict[str, Sign]:
-        """Try every feature and answer their signs.
-
-        Raises:
-            HarnessError: an adapter broke.
-        """
-        return {name: self._try(feature) for name, feature in FEATURES.items()}
-
-    def close(self) -> None:
-        """End both parties."""
-        for adapter in (self._calling, self._working):
-            adapter.close()
-
-    # -- what a feature does ---------------------------------------------------------------------------
-
-    def call(self, task: str, *args: Any, kwargs: Mapping[str, Any] | None = None, **options: Any) -> str:
-        """Call a task, a plain one after it, and answer the id once the worker is through with both."""
-        task_id = self._send(task, args, kwargs or {}, options)
-        plain = self._send("celeriac.add", (1, 1), {}, {})
-        if (
-            not self._await(lambda: bool(self.of("ended", plain)) or self._has_stopped())
-            or self._has_stopped()
-        ):
-            raise _DiedError
-        return task_id
-
-    def of(self, kind: str, task_id: str | None = None) -> list[Event]:
-        """Answer the worker's events of a kind, of one task if its id is given."""
-        with self._changed:
-            return [e for e in self._events if e.kind == kind and task_id in (None, e.data.get("task_id"))]
-
-    def wait(self, kind: str, task_id: str | None = None, seconds: float = PATIENCE) -> Event | None:
-        """Wait for an event of a kind; answer None when it does not come, or the worker ends first."""
-        self._await(lambda: bool(self.of(kind, task_id)) or self._has_stopped(), seconds)
-        found = self.of(kind, task_id)
-        return found[0] if found else None
-
-    def result(self, task_id: str) -> Answer:
-        """Let the producer read a result."""
-        return self._calling.get_result(task_id, timeout=PATIENCE / 2)
-
-    # -- how it is done --------------------------------------------------------------------------------
-
-    def _try(self, feature: Feature) -> Sign:
-        if any(party.claim.denies(word) for party, word in feature.takes(self)):
-            return "."
+    def __init__(self, party: Party, broker_url: str, backend_url: str | None) -> None:
+        self.party, self.backend_url = party, backend_url
+        self._url = broker_url
+        self._events: list[Event] = []
+        self._changed = threading.Condition()
+        self._adapter = party.adapter()
+        self._adapter.emit = self._heard
         try:
             self._open()
-            return feature.sign(self)
-        except _RefusedError:
-            return "-"
-        except _DiedError:
-            self._end()
-            return "x"
+        except BaseException:
+            self.close()
+            raise
 
     def _open(self) -> None:
-        if self._is_open:
-            return
-        self._events.clear()
-        name = f"interop-{uuid.uuid4()}"
-        scenario = Scenario(name, self.broker_url, self.backend_url, name)
-        _must("begin", self._working.begin(scenario))
-        _must("start_worker", self._working.start_worker(WorkerSpec("w", self.broker_url, (name,))))
-        _must("begin", self._calling.begin(scenario))
-        self._is_open = True
+        name = f"celeriac-interop-{uuid.uuid4()}"
+        self._events = []
+        self.scenario = Scenario(name, self._url, self.backend_url, name)
+        make: Callable[[str], Injector] = RedisInjector if self._url.startswith("redis") else AmqpInjector
+        self._queue = make(self._url)
+        self._queue.open(name)
+        _demand("begin", self._adapter.begin(self.scenario))
+        _demand("start_worker", self._adapter.start_worker(WorkerSpec(name, self._url, (name,))))
+
+    def renew(self) -> None:
+        """Start the worker anew, on a queue of its own."""
+        self._end()
+        self._open()
+
+    def close(self) -> None:
+        """End the worker."""
+        self._end()
+        self._adapter.close()
 
     def _end(self) -> None:
-        self._is_open = False
-        for adapter in (self._calling, self._working):
-            adapter.end()
+        self._adapter.end()  # the worker may be dead, and its adapter, too
+        self._queue.close()
 
-    def _send(self, task: str, args: Any, kwargs: Mapping[str, Any], options: Mapping[str, Any]) -> str:
-        answer = self._calling.call(Call(task, args, kwargs, _mode(self.producer.claim), options))
-        if isinstance(answer, Ok):
-            return str(answer.value["task_id"])
-        _sound("call", answer)
-        raise _RefusedError
-
-    def _hear(self, event: Event) -> None:
+    @property
+    def events(self) -> Sequence[Event]:
+        """What the worker has reported so far."""
         with self._changed:
-            self._events.append(event)
-            self._changed.notify_all()
+            return tuple(self._events)
 
-    def _has_stopped(self) -> bool:
-        return bool(self.of("stopped"))
+    def death(self) -> str | None:
+        """Answer how the worker has ended; None while it lives."""
+        stopped = [event.data for event in self.events if event.kind == "stopped"]
+        return f"the worker ended with status {stopped[0].get('exit_code')}" if stopped else None
 
-    def _await(self, holds: Callable[[], bool], seconds: float = PATIENCE) -> bool:
+    def settle(self, satisfied: Callable[[Sequence[Event]], bool]) -> str | None:
+        """Return when ``satisfied``, or when what is missing cannot come; answer how the worker died, if it did."""
+        hangs = "the worker lives and takes no more tasks"
+        if not self._passes():
+            return self.death() or hangs
+        if not self._until(satisfied, COUNTDOWN + GRACE):
+            if not self._passes():
+                return self.death() or hangs
+            self._until(satisfied, GRACE)
+        return self.death()
+
+    def _passes(self) -> bool:
+        """Answer whether the worker does a plain task, hence has taken all that was sent before."""
+        plain = task_message("celeriac.add", (1, 1), reply_to=self.scenario.queue, ignore_result=True)
+        self._queue.send(plain, self.scenario.queue)
+        return self._until(lambda events: any(_is_end(event, plain.task_id) for event in events), PATIENCE)
+
+    def _until(self, holds: Callable[[Sequence[Event]], bool], seconds: float) -> bool:
+        """Wait until something holds, or the worker has ended, or time is up; answer whether it holds."""
         with self._changed:
-            return self._changed.wait_for(holds, seconds)
+            self._changed.wait_for(lambda: holds(self._events) or self.death() is not None, seconds)
+            return holds(self._events)
+
+    def _heard(self, event: Event) -> None:
+        with self._changed:
+            if event.data.get("worker") == self.scenario.id:  # not what a former one says at its end
+                self._events.append(event)
+                self._changed.notify_all()
 
 
-class _DiedError(Exception):
-    """The worker has ended, or does not execute a plain task."""
+class Caller:
+    """The producer of one implementation, which goes from place to place."""
+
+    _numbers = itertools.count(1000)
+
+    def __init__(self, party: Party) -> None:
+        self.party = party
+        self._adapter = party.adapter()
+        self._adapter.emit = lambda event: None
+        self._scenario: Scenario | None = None
+        self._failure: str | None = None
+
+    def send(self, feature: Feature, scenario: Scenario) -> Sent | Outcome:
+        """Make the call of a feature, and answer what was sent, or how the producer refused or broke."""
+        if (failure := self._enter(scenario)) is not None:
+            return Outcome("broken", failure)
+        number, now = next(self._numbers), datetime.now(UTC)
+        answer = self._heed("call", self._perform(feature.call(number, now)))
+        match answer:
+            case Ok(value):
+                first, last = _ids(value)
+                return Sent(first, now.timestamp(), number, last)
+            case Raised():
+                return Outcome("refused", f"{answer.type} was raised")
+            case Unsupported():
+                return Outcome("refused", f"{answer.feature}: {answer.reason}")
+            case Broken():
+                return Outcome("broken", str(self._failure))
+
+    def read(self, feature: Feature, sent: Sent) -> Outcome:
+        """Let the producer wait for the result of a feature, and answer what it makes of it."""
+        answer = self._heed("get_result", self._adapter.get_result(sent.last_id, timeout=READING))
+        if isinstance(answer, Broken):
+            return Outcome("broken", str(self._failure))
+        assert feature.reading is not None
+        loss = feature.reading(answer, sent.number)
+        return Outcome("lost", loss) if loss else Outcome("works")
+
+    def close(self) -> None:
+        """End it."""
+        if self._scenario is not None:
+            self._adapter.end()
+        self._adapter.close()
+
+    def _perform(self, call: Any) -> Answer:
+        if not isinstance(call, Call):
+            return self._adapter.compose("chain", call, {})
+        modes = self.party.claim.modes
+        if "apply_async" not in modes and "send_task" in modes:
+            call = replace(call, mode="send_task")
+        return self._adapter.call(call)
+
+    def _enter(self, scenario: Scenario) -> str | None:
+        """Begin the scenario unless that is done, and answer how the adapter has broken in it, if it has."""
+        if scenario is not self._scenario:
+            if self._scenario is not None:
+                self._adapter.end()
+            self._scenario = scenario
+            self._failure = _failure("begin", self._adapter.begin(scenario))
+        return self._failure
+
+    def _heed(self, operation: str, answer: Answer) -> Answer:
+        """Remember that the adapter has broken: until the next scenario it is asked nothing more."""
+        if isinstance(answer, Broken):
+            self._failure = _failure(operation, answer)
+        return answer
 
 
-class _RefusedError(Exception):
-    """The producer does not make the call."""
+def _ids(value: Mapping[str, Any]) -> tuple[str, str]:
+    """Answer the id of the first task and of the last."""
+    if "task_ids" in value:
+        return str(value["task_ids"][0]), str(value["id"])
+    return str(value["task_id"]), str(value["task_id"])
 
 
-def _mode(claim: Claim) -> Any:
-    return next((mode for mode in ("apply_async", "send_task") if mode in claim.modes), "apply_async")
+def _is_end(event: Event, task_id: str) -> bool:
+    return event.kind == "ended" and event.data.get("task_id") == task_id
 
 
-def _must(operation: str, answer: Answer) -> None:
-    if not isinstance(answer, Ok):
-        raise HarnessError(f"{operation!r} was answered {answer}")
+def _failure(operation: str, answer: Answer) -> str | None:
+    """Answer in a line why something was not done that must be; None when it was."""
+    if isinstance(answer, Ok):
+        return None
+    text = answer.detail if isinstance(answer, Broken) else str(answer)
+    return f"{operation!r}: {(text.splitlines() or ['it did not say why'])[0]}"
 
 
-def _sound(operation: str, answer: Answer) -> None:
-    from celeriac.conformance.adapter import Broken
-
-    if isinstance(answer, Broken):
-        raise HarnessError(f"{operation!r}: {answer.detail}")
-
-
-# -- the features -----------------------------------------------------------------------------------------
-
-
-class Feature(NamedTuple):
-    """One line of the table.
-
-    Attributes:
-        sign: tries it.
-        worker: words of the claim that its worker must not deny.
-        producer: the same of its producer.
-    """
-
-    sign: Callable[[Crossing], Sign]
-    worker: tuple[str, ...] = ()
-    producer: tuple[str, ...] = ()
-
-    def takes(self, crossing: Crossing) -> list[tuple[Party, str]]:
-        """Answer who must not deny what."""
-        return [(crossing.worker, word) for word in self.worker] + [
-            (crossing.producer, word) for word in self.producer
-        ]
-
-
-_numbers = itertools.count(1000)
-
-
-def _arguments(crossing: Crossing) -> Sign:
-    args, kwargs = ("é", [1, 2.5], None), {"k": {"deep": True}}
-    return _unchanged(crossing, crossing.call("celeriac.echo", *args, kwargs=kwargs), args, kwargs)
-
-
-def _unchanged(crossing: Crossing, task_id: str, args: Any, kwargs: Any) -> Sign:
-    started = crossing.wait("started", task_id, 1.0)
-    if started is None:
-        return "0"
-    same = list(started.data.get("args", ())) == list(args) and started.data.get("kwargs") == kwargs
-    return "+" if same else "!"
-
-
-def _option(**options: Any) -> Callable[[Crossing], Sign]:
-    """Answer what tries an option that must not change what is executed."""
-    return lambda crossing: _unchanged(
-        crossing, crossing.call("celeriac.add", 3, 4, kwargs={}, **options), (3, 4), {}
-    )
-
-
-def _countdown(crossing: Crossing) -> Sign:
-    before = datetime.now(UTC).timestamp()
-    task_id = crossing.call("celeriac.add", 2, 2, countdown=COUNTDOWN)
-    started = crossing.wait("started", task_id, COUNTDOWN + 2)
-    if started is None:
-        return "0"
-    return "+" if started.at >= before + COUNTDOWN - SLACK else "!"
-
-
-def _eta(crossing: Crossing) -> Sign:
-    due = datetime.now(UTC) + timedelta(seconds=COUNTDOWN)
-    task_id = crossing.call("celeriac.add", 2, 2, eta=due)
-    started = crossing.wait("started", task_id, COUNTDOWN + 2)
-    if started is None:
-        return "0"
-    return "+" if started.at >= due.timestamp() - SLACK else "!"
-
-
-def _expires(crossing: Crossing) -> Sign:
-    past = datetime.now(UTC) - timedelta(seconds=60)
-    return "!" if crossing.of("started", crossing.call("celeriac.add", 2, 2, expires=past)) else "+"
-
-
-def _link(crossing: Crossing) -> Sign:
-    number = next(_numbers)
-    link = Signature("celeriac.add", (number,))
-    task_id = crossing.call("celeriac.add", 2, 2, link=link)
-
-    def follower() -> bool:
-        return any(list(e.data.get("args", ())) == [4, number] for e in crossing.of("started"))
-
-    return _follows(crossing, task_id, follower)
-
-
-def _errback(crossing: Crossing) -> Sign:
-    link = Signature("celeriac.handler")
-    task_id = crossing.call("celeriac.fail", "a reason", link_error=link)
-    return _follows(crossing, task_id, lambda: bool(crossing.of("errback", task_id)))
-
-
-def _follows(crossing: Crossing, task_id: str, follower: Callable[[], bool]) -> Sign:
-    if not crossing.of("ended", task_id):
-        return "0"
-    crossing.call("celeriac.add", 1, 1)  # what follows was sent before this, and is done before it
-    return "+" if crossing._await(follower, 1.0) else "!"  # noqa: SLF001 - it is a part of this class
-
-
-def _retries(crossing: Crossing) -> Sign:
-    task_id = crossing.call("celeriac.retry", 2)
-    ended = crossing.wait("ended", task_id)
-    if ended is None:
-        return "0"
-    return "+" if ended.data.get("value") == 2 and len(crossing.of("started", task_id)) == 3 else "!"
-
-
-def _result(crossing: Crossing) -> Sign:
-    if crossing.backend_url is None:
-        return "."
-    answer = crossing.result(crossing.call("celeriac.add", 20, 22))
-    _sound("get_result", answer)
-    return "+" if isinstance(answer, Ok) and answer.value["value"] == 42 else "!"
-
-
-def _failure(crossing: Crossing) -> Sign:
-    if crossing.backend_url is None:
-        return "."
-    answer = crossing.result(crossing.call("celeriac.fail", "a reason"))
-    _sound("get_result", answer)
-    text = getattr(answer, "text", "")
-    return "+" if "a reason" in text else "!"
-
-
-#: The lines of the table, in order; those that may end a worker come last.
-FEATURES: Mapping[str, Feature] = {
-    "args": Feature(_arguments),
-    "countdown": Feature(_countdown),
-    "eta": Feature(_eta),
-    "expires": Feature(_expires),
-    "link": Feature(_link),
-    "errback": Feature(_errback, worker=("errback",)),
-    "retries": Feature(_retries, worker=("task_retry",)),
-    "result": Feature(_result, producer=("result-consumer",)),
-    "failure": Feature(_failure, producer=("result-consumer",)),
-    "priority": Feature(_option(priority=3)),
-    "compression": Feature(_option(compression="zlib")),
-}
+def _demand(operation: str, answer: Answer) -> None:
+    if (failure := _failure(operation, answer)) is not None:
+        raise HarnessError(failure)

@@ -1,177 +1,170 @@
-"""``celeriac interop``: every producer with every worker, on each broker, in one table."""
+"""``celeriac interop``: who takes part, on which brokers, and every producer with every worker."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Self
 
-from celeriac.conformance.claim import ClaimError, bundled, find_adapter
-from celeriac.conformance.crossing import FEATURES, SIGNS, Crossing, Party
-from celeriac.conformance.environments import Tell, is_made
-from celeriac.conformance.guard import GuardedAdapter
-from celeriac.conformance.providers import LINKS, Provider, find
+from celeriac.conformance.claim import Candidate, ClaimError, bundled, find_adapter
+from celeriac.conformance.crossing import Caller, Party, Place
+from celeriac.conformance.environments import BuildError, Tell, is_made
+from celeriac.conformance.interop_features import FEATURES
+from celeriac.conformance.interop_table import Outcome, Pair
+from celeriac.conformance.interop_trials import crossed
+from celeriac.conformance.providers import LINKS, Provider, Unavailable, find
 from celeriac.conformance.verdicts import HarnessError
 from celeriac.conformance.wall_stage import first_keeper
 
-__all__ = ["Cells", "broker_list", "interop", "lines", "parties", "write"]
+__all__ = ["REFERENCE", "Interop"]
 
-#: Broker, producer and worker -> the sign of each feature, or the reason why there is none.
-Cells = dict[tuple[str, str, str], dict[str, str] | str]
+#: Crosses with everybody.
+REFERENCE = "reference"
 
-#: Seconds that an adapter may take for an answer.
-DEADLINE = 30.0
+Row = Mapping[str, Outcome]
 
 
-def parties(names: Sequence[str], tell: Tell) -> list[Party]:
-    """Answer who takes part: these, or all bundled adapters that are usable without building anything.
+@dataclass
+class Interop:
+    """Implementations that are crossed with each other.
 
-    Raises:
-        ClaimError: a name is nobody's.
+    Attributes:
+        tell: is told, in a line, what is being done and who is left out.
+        parties: who takes part.
+        versions: name of an adapter -> the version of what it drives.
+        missing: name of an adapter that is left out, or of a broker that cannot be had -> the reason.
+        cells: what has become of each feature between whom.
     """
-    found = []
-    for name in names or bundled():
-        candidate = find_adapter(name)
-        if not names and (reason := _unusable(name)):
-            tell(f"{name} is left out: {reason}")
-            continue
-        found.append(Party(candidate.claim, candidate.factory))
-    return found
 
+    tell: Tell
+    parties: list[Party] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    cells: dict[Pair, Row] = field(default_factory=dict)
 
-def _unusable(name: str) -> str | None:
-    candidate = find_adapter(name)
-    if candidate.claim.build is not None and not is_made(candidate.claim.build):
-        return f"it is not built (celeriac build {name})"
-    adapter = GuardedAdapter(candidate.factory(), DEADLINE)
-    try:
-        adapter.hello()
-    except HarnessError as error:
-        return str(error).splitlines()[0]
-    finally:
-        adapter.close()
-    return None
+    @property
+    def is_sound(self) -> bool:
+        """Answer whether no adapter has broken."""
+        return not any(o.kind == "broken" for row in self.cells.values() for o in row.values())
 
+    def gather(self, names: Collection[str]) -> None:
+        """Let these take part, and the reference; without names all bundled adapters that need not be built.
 
-def interop(there: Sequence[Party], brokers: Sequence[str], source: str | None, tell: Tell) -> Cells:
-    """Cross everybody with everybody on each broker.
+        Raises:
+            ClaimError: a name is nobody's.
+            BuildError: the environment of a named one cannot be made.
+            HarnessError: a named one does not answer.
+        """
+        for name in dict.fromkeys((REFERENCE, *(names or bundled()))):
+            try:
+                candidate = find_adapter(name)
+                if names:
+                    candidate.prepare(self.tell)
+                self.join(candidate)
+            except (ClaimError, HarnessError) as error:
+                if names:
+                    raise
+                self.leave_out(name, str(error))
 
-    Raises:
-        Unavailable: a broker cannot be had here.
-    """
-    cells: Cells = {}
-    for broker in brokers:
-        with find(broker, source) as provider:
-            link = LINKS[broker]
-            speaking = [party for party in there if link in party.claim.links]
-            with _Backends(provider, link) as backends:
-                for producer, worker in _pairs(speaking):
-                    tell(f"{broker}: {producer.claim.name} to {worker.claim.name}")
-                    url = backends.shared(producer, worker)
-                    cells[broker, producer.claim.name, worker.claim.name] = _cross(
-                        producer, worker, backends.broker, url
-                    )
-    return cells
+    def join(self, candidate: Candidate) -> None:
+        """Let one take part whose environment is there and who answers.
 
+        Raises:
+            HarnessError: it does not.
+        """
+        claim = candidate.claim
+        if claim.build is not None and not is_made(claim.build):
+            raise BuildError(f"it is not built (celeriac build {candidate.spelling})")
+        party = Party(claim, candidate.factory)
+        with closing(party.adapter()) as adapter:
+            self.versions[claim.name] = str(adapter.hello()["version"])
+        self.parties.append(party)
 
-def _pairs(there: Sequence[Party]) -> Iterator[tuple[Party, Party]]:
-    for producer in there:
-        for worker in there:
-            if "producer" in producer.claim.roles and "worker" in worker.claim.roles:
-                yield producer, worker
+    def leave_out(self, name: str, reason: str) -> None:
+        """Note who does not take part, and say so."""
+        self.missing[name] = (reason.splitlines() or ["it did not say why"])[0]
+        self.tell(f"{name} is left out: {self.missing[name]}")
 
+    def cross(self, brokers: Sequence[str], source: str | None) -> None:
+        """Cross everybody with everybody on each broker; of several, one that cannot be had is left out.
 
-def _cross(producer: Party, worker: Party, broker_url: str, backend_url: str | None) -> dict[str, str] | str:
-    crossing = Crossing(_guarded(producer), _guarded(worker), broker_url, backend_url)
-    try:
-        return dict(crossing.run())
-    except HarnessError as error:
-        return str(error).splitlines()[0]
-    finally:
-        crossing.close()
+        Raises:
+            Unavailable: the only broker cannot be had here.
+        """
+        for broker in brokers:
+            try:
+                with find(broker, source) as provider, _Backends(provider, self.tell) as backends:
+                    self._cross(broker, backends)
+            except Unavailable as error:
+                if len(brokers) == 1:
+                    raise
+                self.leave_out(broker, str(error))
 
+    def _cross(self, broker: str, backends: _Backends) -> None:
+        there = [party for party in self.parties if LINKS[broker] in party.claim.links]
+        with ExitStack() as stack:
+            callers = [
+                stack.enter_context(closing(Caller(party)))
+                for party in there
+                if "producer" in party.claim.roles
+            ]
+            for worker in (party for party in there if "worker" in party.claim.roles):
+                self.tell(f"{broker}: everybody calls {worker.claim.name}")
+                for caller, row in self._executes(worker, callers, backends):
+                    self.cells[Pair(broker, caller.party.claim.name, worker.claim.name)] = row
 
-def _guarded(party: Party) -> Party:
-    return Party(party.claim, lambda: GuardedAdapter(party.make(), party.claim.patience(DEADLINE)))
+    def _executes(
+        self, worker: Party, callers: Sequence[Caller], backends: _Backends
+    ) -> Iterator[tuple[Caller, Row]]:
+        """Start the worker for all with whom it shares a result back end, and answer what has become of their calls."""
+        by_backend: dict[str | None, list[Caller]] = {}
+        for caller in callers:
+            by_backend.setdefault(backends.shared(caller.party, worker), []).append(caller)
+        for backend, these in by_backend.items():
+            try:
+                with closing(Place(worker, backends.broker, backend)) as place:
+                    yield from crossed(place, these).items()
+            except HarnessError as error:
+                broken = Outcome("broken", f"{worker.claim.name}: {str(error).splitlines()[0]}")
+                yield from ((caller, dict.fromkeys(FEATURES, broken)) for caller in these)
 
 
 class _Backends:
-    """The broker's URL, and a result back end for each pair that has one in common."""
+    """A broker's URL, and a result back end for each pair that has one in common."""
 
-    def __init__(self, provider: Provider, link: str) -> None:
-        self.broker = provider.node(None).url
-        self._link = link
-        self._keeper: tuple[Provider, str] | None = None
+    def __init__(self, provider: Provider, tell: Tell) -> None:
+        self.broker = provider.node().url
+        self._link = provider.link
+        self._tell = tell
+        self._keeper: Provider | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
         if self._keeper is not None:
-            self._keeper[0].close()
+            self._keeper.close()
 
     def shared(self, *both: Party) -> str | None:
         """Answer the URL of a result back end that both claim, None where there is none."""
-        if self._link == "redis":
-            return self.broker if all(p.claim.claims("result:redis") for p in both) else None
-        if all(p.claim.claims("result:rpc") for p in both):
+        if self._link == "amqp" and _all_claim(both, "result:rpc"):
             return "rpc://"
-        if not all(p.claim.claims("result:redis") for p in both):
+        if not _all_claim(both, "result:redis"):
             return None
-        if self._keeper is None:
-            provider, node = first_keeper()
-            self._keeper = (provider, node.url)
-        return self._keeper[1]
+        return self.broker if self._link == "redis" else self._beside
+
+    @cached_property
+    def _beside(self) -> str | None:
+        """A Redis beside the broker, None where no server can be had."""
+        try:
+            self._keeper, node = first_keeper()
+        except Unavailable as error:
+            self._tell(str(error))
+            return None
+        return node.url
 
 
-def lines(cells: Cells) -> Iterator[str]:
-    """Answer the table: a block for each broker and producer, a line for each feature, a column for each worker."""
-    yield ", ".join(f"{sign} {meaning}" for sign, meaning in SIGNS.items())
-    for broker in dict.fromkeys(key[0] for key in cells):
-        workers = list(dict.fromkeys(key[2] for key in cells if key[0] == broker))
-        for producer in dict.fromkeys(key[1] for key in cells if key[0] == broker):
-            pairs = {worker: cells.get((broker, producer, worker)) for worker in workers}
-            row = {worker: cell for worker, cell in pairs.items() if cell is not None}
-            yield ""
-            yield from _block(f"{broker}: {producer} calls", row)
-
-
-def _block(title: str, row: Mapping[str, dict[str, str] | str]) -> Iterator[str]:
-    width = max(len(title), *map(len, FEATURES))
-    yield f"{title:<{width}}  {'  '.join(row)}".rstrip()
-    for feature in FEATURES:
-        signs = (_sign(cell, feature).center(len(worker)) for worker, cell in row.items())
-        yield f"{feature:<{width}}  {'  '.join(signs)}".rstrip()
-    for worker, cell in row.items():
-        if isinstance(cell, str):
-            yield f"{worker}: {cell}"
-
-
-def _sign(cell: dict[str, str] | str, feature: str) -> str:
-    return "E" if isinstance(cell, str) else cell[feature]
-
-
-def write(cells: Cells, folder: Path) -> None:
-    """Write ``interop.json`` and ``interop.md``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = [
-        {"broker": b, "producer": p, "worker": w, **({"error": c} if isinstance(c, str) else {"features": c})}
-        for (b, p, w), c in cells.items()
-    ]
-    (folder / "interop.json").write_text(json.dumps({"pairs": rows}, indent=1) + "\n", encoding="utf-8")
-    text = "\n".join(lines(cells))
-    (folder / "interop.md").write_text(f"# Who works with whom\n\n```text\n{text}\n```\n", encoding="utf-8")
-
-
-def broker_list(word: str) -> list[str]:
-    """Answer the brokers that a word names.
-
-    Raises:
-        ClaimError: it names none.
-    """
-    if word == "all":
-        return [flavour for flavour in LINKS if flavour != "embedded"]
-    if word not in LINKS:
-        raise ClaimError(f"--broker={word}: known are {', '.join(LINKS)} and all")
-    return [word]
+def _all_claim(parties: Iterable[Party], feature: str) -> bool:
+    return all(party.claim.claims(feature) for party in parties)

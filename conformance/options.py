@@ -17,7 +17,7 @@ from celeriac.conformance.nearest import did_you_mean
 from celeriac.conformance.providers import LINKS
 from celeriac.spec import Spec
 
-__all__ = ["OPTIONS", "RunOptions", "add_options", "clock_for", "in_ci", "read_options"]
+__all__ = ["OPTIONS", "RunOptions", "add_options", "clock_for", "in_ci", "read_brokers", "read_options"]
 
 FLAVOURS = tuple(LINKS)
 SOURCES = ("container", "process")
@@ -128,8 +128,7 @@ def read_options(config: pytest.Config, spec: Spec, claim: Claim) -> RunOptions:
     def get(name: str) -> Any:
         return config.getoption(_dest(name))
 
-    source = _source(get("--broker-from"), get("--broker"))
-    flavours = _flavours(get("--broker"), source)
+    flavours, source = read_brokers(get("--broker"), get("--broker-from"))
     time = _known("--time", get("--time"), TIMES)
     all_brokers = get("--broker") == "all"
     if all_brokers:
@@ -149,6 +148,16 @@ def read_options(config: pytest.Config, spec: Spec, claim: Claim) -> RunOptions:
         deadline_s=_seconds(get("--deadline")),
         all_brokers=all_brokers,
     )
+
+
+def read_brokers(broker: str | None, source: str | None) -> tuple[tuple[str, ...], str | None]:
+    """Answer the flavours that ``--broker`` names, and the source that ``--broker-from`` names.
+
+    Raises:
+        pytest.UsageError: one of them is wrong; the text is one line.
+    """
+    source = _source(source, broker)
+    return _flavours(broker, source), source
 
 
 def clock_for(flavour: str, time: str, claim: Claim) -> str:

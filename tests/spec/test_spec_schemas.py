@@ -44,6 +44,19 @@ EXAMPLE = {
     "shows": "a call",
     "checks": ["test_guide_examples.py::test_it"],
 }
+LOSS = {"outcome": "lost", "note": "the link was not called"}
+PAIR = {
+    "broker": "redis",
+    "producer": "a",
+    "worker": "b",
+    "features": {"link": LOSS, "args": {"outcome": "works"}},
+}
+CROSSED = {
+    "suite": {"version": "1"},
+    "versions": {"a": "1"},
+    "left_out": {"c": "it is not built"},
+    "pairs": [PAIR],
+}
 DECIDED = {"says": "It calls.", "decided_by": ["BAS-001"]}
 UNDECIDED = {"says": "Be careful.", "decided_by": None, "reason": "It is advice."}
 ROUTE = {"name": "n", "requirements": ["ROU-001"], "expected": [{"queue": "default"}]}
@@ -130,6 +143,7 @@ def without(value: dict[str, Any], *keys: str) -> dict[str, Any]:
 #: Schema -> instances that it accepts.
 GOOD: dict[str, list[Any]] = {
     "coverage": [COVERAGE],
+    "interop": [CROSSED],
     "guide-examples": [
         {"about": "x", "examples": spec.guide_examples()},
         {"about": "x", "examples": [{**EXAMPLE, "not_run": "why", "finding": "what"}]},
@@ -314,6 +328,11 @@ BAD: dict[str, list[Any]] = {
     "vectors-routing-precedence": [
         {"about": "x", "cases": [{**ROUTE, "option": {}}]},
         {"about": "x", "cases": [{**ROUTE, "expected": []}]},
+    ],
+    "interop": [
+        {**CROSSED, "pairs": [{**PAIR, "broker": "sqs"}]},
+        {**CROSSED, "pairs": [{**PAIR, "features": {"link": {"outcome": "lost"}}}]},
+        {**CROSSED, "pairs": [{**PAIR, "features": {"telepathy": LOSS}}]},
     ],
     "coverage": [{**COVERAGE, "total": {}}, {**COVERAGE, "gaps": [{"about": "BAS-001"}]}],
     "guide-examples": [
