@@ -10,7 +10,10 @@ from celeriac.conformance.claim import Claim
 from celeriac.conformance.providers import LEASES, LINKS
 from celeriac.spec import Requirement
 
-__all__ = ["Scene", "obstacle"]
+__all__ = ["UNCLAIMED", "Scene", "obstacle"]
+
+#: How the reason begins when it is the claim that leaves something out.
+UNCLAIMED = "the claim has no "
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +44,12 @@ def _obstacles(
     needs: Needs, requirements: Sequence[Requirement], claim: Claim, scene: Scene
 ) -> Iterator[str]:
     wanted = needs.roles or tuple(r.role for r in requirements if r.role != "broker")
-    yield from (f"the claim has no role {role}" for role in dict.fromkeys(wanted) if role not in claim.roles)
-    yield from (f"the claim has no mode {mode}" for mode in needs.modes if mode not in claim.modes)
+    yield from (f"{UNCLAIMED}role {role}" for role in dict.fromkeys(wanted) if role not in claim.roles)
+    yield from (f"{UNCLAIMED}mode {mode}" for mode in needs.modes if mode not in claim.modes)
     features = [*needs.features, *(r.feature for r in requirements if r.feature)]
     for feature in dict.fromkeys(features):
         if not claim.claims(feature):
-            yield f"the claim has no feature {feature}"
+            yield f"{UNCLAIMED}feature {feature}"
         elif feature in scene.missing:
             yield f"{feature} is missing here: {scene.missing[feature]}"
     if needs.link and needs.link != LINKS[scene.flavour]:

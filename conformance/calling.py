@@ -20,6 +20,7 @@ from celeriac.conformance.adapter import (
     Signature,
     Unsupported,
 )
+from celeriac.conformance.applicability import UNCLAIMED
 from celeriac.conformance.calls import Called, Composed, Together
 from celeriac.conformance.verdicts import HarnessError, Judgement, NotApplicable, Violation
 
@@ -151,7 +152,7 @@ class Calling:
 
     def _require_results(self, kinds: Collection[str]) -> None:
         if "stored" in kinds and self.claim.denies("results"):
-            raise NotApplicable("the claim has no result back end, so nothing is ever stored")
+            raise NotApplicable(f"{UNCLAIMED}result back end, so nothing is ever stored")
 
     def _require_scenario(self) -> None:
         raise NotImplementedError

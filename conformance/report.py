@@ -16,6 +16,7 @@ from typing import IO, Any
 from celeriac.conformance.evidence import record_lines
 from celeriac.conformance.junit import junit
 from celeriac.conformance.outcome import CheckResult, Outcome, RequirementResult, counts
+from celeriac.conformance.profiles import ProfileResult, profiles
 from celeriac.conformance.providers import LINKS
 from celeriac.spec import validator
 
@@ -58,13 +59,15 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How long a run took.
+    """When a run began and how long it took.
 
     Attributes:
+        started: ISO 8601, UTC.
         duration_s: seconds of the wall.
         simulated_s: seconds by which virtual clocks were moved, in all scenarios together; None on real time.
     """
 
+    started: str
     duration_s: float
     simulated_s: float | None = None
 
@@ -134,14 +137,17 @@ def document(setting: Setting, results: Mapping[str, RequirementResult], pace: P
     """Answer the content of ``results.json``."""
     return {
         "suite": {"version": setting.suite},
+        "spec": {"version": setting.spec},
         "adapter": {"name": setting.adapter},
         "implementation": {"name": setting.implementation, "version": setting.version},
         "broker": {"flavour": setting.flavour, "from": setting.source, "version": setting.broker},
         "clock": setting.clock,
         "clock_withdrawn": setting.withdrawn,
+        "started": pace.started,
         "duration_s": round(pace.duration_s, 3),
         "simulated_s": None if pace.simulated_s is None else round(pace.simulated_s, 3),
         "counts": counts(results.values()),
+        "profiles": {profile.name: _profile(profile) for profile in profiles(results)},
         "requirements": {name: _requirement(result) for name, result in results.items()},
     }
 
@@ -181,6 +187,16 @@ def _listing(verdict: str, results: Sequence[RequirementResult]) -> list[str]:
 
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
+
+
+def _profile(profile: ProfileResult) -> dict[str, Any]:
+    return {
+        "verdict": profile.verdict,
+        "passed": profile.passed,
+        "judged": profile.judged,
+        "deviating": list(profile.deviating),
+        "unclaimed": list(profile.unclaimed),
+    }
 
 
 def _requirement(result: RequirementResult) -> dict[str, Any]:

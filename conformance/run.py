@@ -85,6 +85,7 @@ class Run:
         self._missing: dict[str, Mapping[str, str]] = {}
         self._stages: dict[str, Stage] = {}
         self._journal: Journal | None = None
+        self._began = datetime.now(UTC).isoformat(timespec="seconds")
         self._started = time.monotonic()
 
     # -- before ---------------------------------------------------------------------------------------
@@ -96,7 +97,7 @@ class Run:
             "spec": {"version": self.spec.version},
             "adapter": {"name": self.claim.name},
             "brokers": self.options.flavours,
-            "started": datetime.now(UTC).isoformat(),
+            "started": self._began,
             "checks": len(self.planned),
         }
         self._journal = Journal(self.options.report_dir, header)
@@ -184,9 +185,9 @@ class Run:
             self._journal.close({"complete": complete, "exit_status": exit_code, "problems": self.problems})
         for flavour in self.options.flavours if self.options.all_brokers else ():
             folder = self.options.report_dir / flavour
-            pace = Pace(duration_s, self._simulated_s([flavour]))
+            pace = Pace(self._began, duration_s, self._simulated_s([flavour]))
             write_report(folder, self.settings[flavour], self.conclude(flavour), pace)
-        pace = Pace(duration_s, self._simulated_s(self.options.flavours))
+        pace = Pace(self._began, duration_s, self._simulated_s(self.options.flavours))
         write_report(self.options.report_dir, self.setting(), results, pace)
         return results
 

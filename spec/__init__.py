@@ -13,9 +13,10 @@ from celeriac.spec.loader import (
     vector_names,
     vectors,
 )
-from celeriac.spec.model import VERSION, Chapter, Requirement, Spec, SpecError
+from celeriac.spec.model import PROFILES, VERSION, Chapter, Requirement, Spec, SpecError
 
 __all__ = [
+    "PROFILES",
     "VERSION",
     "Chapter",
     "Requirement",

@@ -10,6 +10,7 @@ __all__ = [
     "GUIDE_SECTIONS",
     "LEVELS",
     "OBSERVED",
+    "PROFILES",
     "ROLES",
     "VERSION",
     "Chapter",
@@ -26,6 +27,29 @@ LEVELS = ("MUST", "SHOULD", "MAY")
 
 #: Who a requirement binds.
 ROLES = ("producer", "worker", "result-consumer", "local-caller", "broker")
+
+#: The questions that a reader has before all others -> what each is about, in the order in which they are answered.
+PROFILES: Mapping[str, str] = {
+    "producer": "what a call puts on the wire: message, options, serializers, compression, routing",
+    "worker": "which messages a worker understands, runs and settles",
+    "results": "what is stored, who gets to see it, and when",
+    "scheduling": "ETA, countdown and expiry",
+    "workflow": "links, error callbacks, chains and groups",
+    "reliability": "what happens when a broker, a connection or a lease is lost",
+}
+
+#: The chapters that belong to one profile, whoever is bound; in the others the role decides.
+_CHAPTER_PROFILES: Mapping[str, str] = {
+    "LNK": "workflow",
+    "ONM": "results",
+    "RES": "results",
+    "ETA": "scheduling",
+    "EXP": "scheduling",
+    "RTY": "reliability",
+    "ERR": "reliability",
+    "CON": "reliability",
+    "TIM": "reliability",
+}
 
 #: How compliance can be seen -> what one looks at.
 OBSERVED: Mapping[str, str] = {
@@ -99,6 +123,13 @@ class Requirement:
     excluded: str | None
     feature: str | None
     chapter: str
+
+    @property
+    def profile(self) -> str:
+        """Answer the profile that it counts for, a key of ``PROFILES``."""
+        return _CHAPTER_PROFILES.get(
+            self.id.partition("-")[0], "worker" if self.role == "worker" else "producer"
+        )
 
 
 @dataclass(frozen=True, slots=True)

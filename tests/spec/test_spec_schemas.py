@@ -92,14 +92,20 @@ CLAIM = {
     "driver": {"command": ["./rusty"]},
     "features": {"serializers": ["json"], "link": True},
 }
-REPORT = {
+PROFILE = {"verdict": "failed", "passed": 1, "judged": 2, "deviating": ["ETA-001"], "unclaimed": []}
+REPORT: dict[str, Any] = {
     "suite": {"version": "1"},
+    "spec": {"version": "1.0"},
     "adapter": {"name": "rusty"},
     "implementation": {"name": "Rusty", "version": "1"},
     "broker": {"flavour": "rabbitmq", "from": "process", "version": "3.10.8"},
     "clock": "wall",
+    "started": "2030-01-01T00:00:00+00:00",
     "duration_s": 1.5,
     "counts": {"pass": 1},
+    "profiles": dict.fromkeys(
+        ("producer", "worker", "results", "scheduling", "workflow", "reliability"), PROFILE
+    ),
     "requirements": {
         "ETA-004": {
             "level": "MUST",
@@ -303,6 +309,8 @@ BAD: dict[str, list[Any]] = {
         *[without(REPORT, key) for key in REPORT],
         {**REPORT, "clock": "sundial"},
         {**REPORT, "counts": {"passed": 1}},
+        {**REPORT, "profiles": {**REPORT["profiles"], "worker": {**PROFILE, "verdict": "98 %"}}},
+        {**REPORT, "profiles": {"producer": PROFILE}},
         {**REPORT, "requirements": {"ETA-4": {}}},
         {**REPORT, "requirements": {"ETA-004": {"level": "MUST", "role": "worker", "verdict": "ok", "checks": []}}},
     ],
