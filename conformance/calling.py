@@ -134,8 +134,7 @@ class Calling:
                 message = f"{answer.feature}: {missing}"
                 raise NotApplicable(message)
             if self.claim.denies(answer.feature):
-                message = f"{answer.feature} is not claimed: {answer.reason}"
-                raise NotApplicable(message)
+                raise NotApplicable(f"{UNCLAIMED}feature {answer.feature}: {answer.reason}")
             expected = f"{answer.feature!r} works, or adapter.toml says that there is no such thing"
             observed = f"unsupported: {answer.feature}: {answer.reason}"
             raise Violation("", Judgement("fail", expected, observed))
@@ -147,8 +146,7 @@ class Calling:
     def _require_task(self, task: str) -> None:
         feature = TASK_FEATURES.get(task)
         if feature is not None and self.claim.denies(feature):
-            message = f"{task} needs {feature}, which the claim denies"
-            raise NotApplicable(message)
+            raise NotApplicable(f"{UNCLAIMED}feature {feature}, which {task} needs")
 
     def _require_results(self, kinds: Collection[str]) -> None:
         if "stored" in kinds and self.claim.denies("results"):

@@ -120,7 +120,7 @@ EXPECTED = [
     ("BAS-010", "inconclusive", "too noisy"),
     ("BAS-011", "not-applicable", "no such thing here"),
     ("BAS-012", "fail", "unsupported: link: never heard of it"),
-    ("ROU-001", "not-applicable", "chords is not claimed"),
+    ("ROU-001", "not-applicable", "the claim has no feature chords"),
     ("ROU-002", "not-applicable", "no yaml here"),
     ("ADV-004", "fail", "unsupported: widgets: never heard of widgets"),
     ("ROU-003", "not-run", "the check ended at ADV-001"),
