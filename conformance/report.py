@@ -8,7 +8,7 @@ was found so far.  ``results.json`` (schema ``report``), ``junit.xml`` and ``sum
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -18,14 +18,12 @@ from celeriac.conformance.junit import junit
 from celeriac.conformance.outcome import CheckResult, Outcome, RequirementResult, counts
 from celeriac.conformance.profiles import ProfileResult, profiles
 from celeriac.conformance.providers import LINKS
+from celeriac.conformance.summary import summary
 from celeriac.spec import validator
 
-__all__ = ["Journal", "Pace", "Setting", "document", "summary", "write_report"]
+__all__ = ["Journal", "Pace", "Setting", "document", "write_report"]
 
 FILES = ("results.json", "junit.xml", "summary.md")
-
-#: Verdicts whose requirements the summary lists one by one.
-LISTED = ("fail", "error", "unexpected-pass", "inconclusive", "known-failure")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,43 +148,6 @@ def document(setting: Setting, results: Mapping[str, RequirementResult], pace: P
         "profiles": {profile.name: _profile(profile) for profile in profiles(results)},
         "requirements": {name: _requirement(result) for name, result in results.items()},
     }
-
-
-def summary(setting: Setting, results: Mapping[str, RequirementResult], duration_s: float) -> str:
-    """Answer the content of ``summary.md``."""
-    broker = f"{setting.flavour} {setting.broker} ({setting.source})"
-    where = (
-        f"Adapter `{setting.adapter}`, broker {broker}, {setting.clock} clock, "
-        f"suite {setting.suite}, spec {setting.spec}, {duration_s:.1f} s."
-    )
-    withdrawn = [] if setting.withdrawn is None else ["", f"No time travel: {setting.withdrawn}."]
-    lines = [
-        f"# {setting.implementation} {setting.version}: conformance to the Calling API",
-        "",
-        where,
-        *withdrawn,
-        "",
-        "| verdict | requirements |",
-        "|---|---:|",
-        *(f"| {verdict} | {number} |" for verdict, number in counts(results.values()).items() if number),
-    ]
-    for verdict in LISTED:
-        lines += _listing(verdict, [result for result in results.values() if result.verdict == verdict])
-    return "\n".join(lines) + "\n"
-
-
-def _listing(verdict: str, results: Sequence[RequirementResult]) -> list[str]:
-    if not results:
-        return []
-    rows = (
-        f"| {r.requirement.id} | {r.requirement.level} | {_cell(r.requirement.sentence)} | {_cell(r.reason)} |"
-        for r in results
-    )
-    return ["", f"## {verdict}", "", "| id | level | requirement | reason |", "|---|---|---|---|", *rows]
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _profile(profile: ProfileResult) -> dict[str, Any]:
