@@ -22,10 +22,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from celeriac.spec import validator
 
 __all__ = ["Disagreement", "Seen", "disagreements", "main", "read_journal"]
 
@@ -159,6 +162,26 @@ def told(runs: Mapping[int, Seen], unended: Sequence[int], found: Sequence[Disag
     yield f"{len(found)} disagreements"
 
 
+def document(
+    options: Sequence[str],
+    runs: Mapping[int, Seen],
+    unended: Sequence[int],
+    found: Sequence[Disagreement],
+    seconds: float,
+) -> dict[str, Any]:
+    """Answer the content of ``flakes.json`` (schema ``flakes``)."""
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "options": list(options),
+        "runs": len(runs),
+        "unended": len(unended),
+        "checks": len({key[:2] for seen in runs.values() for key in seen}),
+        "verdicts": Counter(verdict for seen in runs.values() for verdict in seen.values()),
+        "disagreements": sorted({f"{one.check} on {one.broker}" for one in found}),
+        "seconds": round(seconds),
+    }
+
+
 def _arguments(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(prog="scripts/flakes", description="Run the suite in random orders.")
     parser.add_argument("runs", type=int, nargs="?", default=10, help="how many runs (default: 10)")
@@ -179,7 +202,11 @@ def main(words: Sequence[str]) -> int:
     runs, unended = run_all(seeds, options)
     found = disagreements(runs)
     sys.stdout.writelines(f"{line}\n" for line in told(runs, unended, found))
-    sys.stdout.write(f"in {time.monotonic() - began:.0f} s; reports in {REPORTS}\n")
+    seconds = time.monotonic() - began
+    content = document(options, runs, unended, found, seconds)
+    validator("flakes").validate(content)
+    (REPORTS / "flakes.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    sys.stdout.write(f"in {seconds:.0f} s; reports in {REPORTS}\n")
     if found:
         return EXIT_DISAGREE
     return EXIT_BROKEN if unended else EXIT_OK

@@ -1,6 +1,6 @@
-"""Judges every adapter that comes with Celeriac on RabbitMQ and on Redis, and writes one page.
+"""Judges every adapter that comes with Celeriac on RabbitMQ and on Redis, and writes what was found.
 
-    python -m tests.implementations [--again] [--page] [ADAPTER...]      (scripts/implementations does the same)
+    python -m tests.implementations [--again] [--page] [--jobs N] [ADAPTER...]   (scripts/implementations, too)
 
 A run that reached its end is kept in the cache folder; ``--again`` forgets it.  The page always has all places that
 were ever run; what an implementation does wrong is read from the present expectations.
@@ -10,18 +10,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from celeriac.conformance.claim import find_adapter
 from celeriac.conformance.environments import cache_folder
+from celeriac.spec import validator
 from tests.implementations.page import ADAPTERS, Place, page, places, row
 
-__all__ = ["main"]
+__all__ = ["as_text", "main"]
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -36,7 +39,7 @@ def folder(place: Place) -> Path:
 
 
 def run(place: Place) -> int:
-    """Judge one adapter on one broker, show what it says, and answer its exit status."""
+    """Judge one adapter on one broker, show what it says when it has ended, and answer its exit status."""
     kept = folder(place)
     shutil.rmtree(kept, ignore_errors=True)
     command = [
@@ -49,12 +52,14 @@ def run(place: Place) -> int:
         *place.options,
         f"--report-dir={kept}",
     ]
-    sys.stdout.write(f"\n$ pytest {' '.join(place.options)}\n")
+    ended = subprocess.run(
+        command, cwd=ROOT, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    sys.stdout.write(f"\n$ pytest {' '.join(place.options)}\n{ended.stdout}")
     sys.stdout.flush()
-    status = subprocess.run(command, cwd=ROOT, check=False).returncode
-    if status in ENDED:
-        (kept / "ended").write_text(str(status), encoding="utf-8")
-    return status
+    if ended.returncode in ENDED:
+        (kept / "ended").write_text(str(ended.returncode), encoding="utf-8")
+    return ended.returncode
 
 
 def rows(wanted: Sequence[Place]) -> Iterator[dict[str, Any]]:
@@ -70,16 +75,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="scripts/implementations")
     parser.add_argument("--again", action="store_true", help="run what has been run before")
     parser.add_argument("--page", action="store_true", help="write the page, run nothing")
+    parser.add_argument(
+        "--jobs", metavar="N", type=int, default=1, help="how many runs side by side; they mostly wait"
+    )
     parser.add_argument("adapters", metavar="ADAPTER", nargs="*", help=f"default: {', '.join(ADAPTERS)}")
     words = parser.parse_args(argv)
     asked = [place for name in words.adapters or ADAPTERS for place in places(find_adapter(name).claim)]
     due = [] if words.page else [p for p in asked if words.again or not (folder(p) / "ended").is_file()]
-    statuses = [run(place) for place in due]
+    with ThreadPoolExecutor(words.jobs) as pool:
+        statuses = list(pool.map(run, due))
     table = _merged(list(rows(asked)))
-    text = json.dumps({"rows": table}, indent=1) + "\n"
-    (DOCS / "implementations.json").write_text(text, encoding="utf-8")
+    validator("implementations").validate({"rows": table})
+    (DOCS / "implementations.json").write_text(as_text(table), encoding="utf-8")
     (DOCS / "implementations.md").write_text(page(table), encoding="utf-8")
     return int(any(statuses))
+
+
+def as_text(table: Sequence[dict[str, Any]]) -> str:
+    """Answer the rows as JSON in which a list of ids takes one line."""
+    text = json.dumps({"rows": table}, indent=1)
+    return re.sub(r"\[[^\[\]{}]*\]", lambda found: " ".join(found[0].split()), text) + "\n"
 
 
 def _merged(fresh: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

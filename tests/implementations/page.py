@@ -5,15 +5,29 @@ Pure: from recorded rows, claims and expectations to text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from celeriac.conformance.claim import Candidate, Claim, find_adapter
 from celeriac.conformance.expectations import Expectation, read_expectations
+from celeriac.conformance.profiles import ProfileResult
+from celeriac.spec import PROFILES
 
-__all__ = ["ADAPTERS", "Place", "page", "places", "row"]
+__all__ = [
+    "ADAPTERS",
+    "UNEXPECTED",
+    "VARIANTS",
+    "Place",
+    "address",
+    "command",
+    "entries_of",
+    "page",
+    "places",
+    "row",
+    "verdicts",
+]
 
 #: In the order of the page: those who set the standard, then the field by how much it is used, then variants.
 ADAPTERS = (
@@ -32,19 +46,29 @@ ADAPTERS = (
 #: The brokers on which an adapter with this link is judged.
 BROKERS: Mapping[str, str] = {"amqp": "rabbitmq", "redis": "redis"}
 
+#: Those that are judged on the embedded broker, too: what a first run shows.
+ON_EMBEDDED = ("reference", "celery")
+
+#: Judged nowhere else: with servers it is `reference-process` that has to do without the harness's own clock.
+ONLY_EMBEDDED = ("reference",)
+
+#: Verdicts that nobody foresaw.
+UNEXPECTED = ("fail", "error", "unexpected-pass", "inconclusive")
+
 HEAD = """# Implementations
 
 What the suite says of the field's independent implementations, and of some packages that change Celery itself.
-Each row is one run on the machine's own time; `scripts/implementations` makes them all again, and one command makes
-one. What is judged is built on first use and kept ([versions](versions.md) says where):
+Each row is one run, on the machine's own time but for `reference`; `scripts/implementations` makes them all again, and
+one command makes one. What is judged is built on first use and kept ([versions](versions.md) says where):
 
 ```console
 celeriac run --adapter=celery-node --broker=rabbitmq
 ```
 
-*Pass*, *known* and *other* count requirements that apply. *Known* failures are described below; *other* would be
-anything that was not expected. What an implementation does not offer is *not applicable*: its claim says so, and
-nobody is blamed for it.
+*Success*: everything holds that applies. *Partial*: no MUST is broken, but a SHOULD is, or the claim leaves a part
+out. *Failed*: a MUST does not hold, whether that was known or not. What an implementation does not offer is *not
+claimed*, and nobody is blamed for it. Known failures are described below; *other* would be anything that was not
+expected. Every row, with the ids behind each number, is in [implementations.json](implementations.json).
 
 Others of the field are not here: gopher-celery and gocelery cannot be had from the module proxy that the project
 is built with, node-celery speaks version 1 of the protocol, which the suite does not read from producers, and the
@@ -53,8 +77,19 @@ drivers of rusty-celery and celery-java are not done. What such clients send is 
 
 """
 
-TITLES = ("implementation", "version", "broker", "pass", "known", "other", "not applicable", "seconds")
-COLUMNS = f"| {' | '.join(TITLES)} |\n{'|---' * len(TITLES)}|\n"
+PROFILE_TITLES = ("implementation", "broker", *PROFILES)
+RUN_TITLES = (
+    "implementation",
+    "version",
+    "broker",
+    "pass",
+    "known",
+    "other",
+    "not applicable",
+    "clock",
+    "seconds",
+    "day",
+)
 
 #: Those whose file of known failures is another's: only entries that name them are theirs.
 VARIANTS = (
@@ -77,54 +112,91 @@ class Place:
     @property
     def options(self) -> tuple[str, ...]:
         """The words of the run."""
-        where = (
-            f"--adapter={self.adapter}",
-            f"--broker={self.broker}",
-            "--broker-from=process",
-            "--time=wall",
-        )
-        return ("conformance", *where, "--require-brokers")
+        where = (f"--adapter={self.adapter}", f"--broker={self.broker}")
+        source = () if self.broker == "embedded" else ("--broker-from=process",)
+        clock = () if self.adapter in ONLY_EMBEDDED else ("--time=wall",)
+        return ("conformance", *where, *source, *clock, "--require-brokers")
 
 
 def places(claim: Claim) -> list[Place]:
     """Answer where an adapter is judged."""
-    return [Place(claim.name, broker) for link, broker in BROKERS.items() if link in claim.links]
+    embedded = [Place(claim.name, "embedded")] if claim.name in ON_EMBEDDED else []
+    if claim.name in ONLY_EMBEDDED:
+        return embedded
+    return embedded + [Place(claim.name, broker) for link, broker in BROKERS.items() if link in claim.links]
 
 
 def row(place: Place, results: Mapping[str, Any]) -> dict[str, Any]:
-    """Answer the row of a run from its ``results.json``."""
-    counts = results["counts"]
-    unexpected = ("fail", "error", "unexpected-pass", "inconclusive")
+    """Answer the row of a run (schema ``implementations``) from its ``results.json``."""
+    verdicts: dict[str, list[str]] = {}
+    for name, result in results["requirements"].items():
+        verdicts.setdefault(result["verdict"], []).append(name)
+    passed = verdicts.pop("pass", [])
     return {
         "adapter": place.adapter,
+        "implementation": results["implementation"]["name"],
         "version": results["implementation"]["version"],
         "broker": place.broker,
         "broker_version": results["broker"]["version"],
-        "pass": counts["pass"],
-        "known": counts["known-failure"],
-        "other": sum(counts.get(name, 0) for name in unexpected),
-        "not_applicable": counts["not-applicable"],
+        "clock": results["clock"],
+        "date": results["started"][: len("2026-01-01")],
+        "suite": results["suite"]["version"],
+        "spec": results["spec"]["version"],
         "seconds": round(results["duration_s"]),
+        "pass": len(passed),
+        "profiles": results["profiles"],
+        "verdicts": verdicts,
     }
 
 
+def verdicts(row: Mapping[str, Any]) -> tuple[ProfileResult, ...]:
+    """Answer the verdict of a recorded run on each profile."""
+    return tuple(ProfileResult(name, **row["profiles"][name]) for name in PROFILES)
+
+
 def page(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Answer the page: the table of all rows, then a section for each adapter with known failures."""
+    """Answer the page: the tables of all rows, then a section for each adapter with known failures."""
     there = list(dict.fromkeys(row["adapter"] for row in rows))
     sections = (text for name in there if (text := _section(find_adapter(name))))
-    return HEAD + COLUMNS + "".join(map(_line, rows)) + "".join(sections)
+    return "".join(
+        [
+            HEAD,
+            *_table(
+                PROFILE_TITLES, ([row["adapter"], _broker(row), *map(str, verdicts(row))] for row in rows)
+            ),
+            "\n## The runs\n\n",
+            *_table(RUN_TITLES, map(_counted, rows)),
+            *sections,
+        ]
+    )
 
 
-def _line(row: Mapping[str, Any]) -> str:
-    broker = f"{row['broker']} {row['broker_version']}"
-    numbers = (row[name] for name in ("pass", "known", "other", "not_applicable", "seconds"))
-    return f"| {row['adapter']} | {row['version']} | {broker} | {' | '.join(map(str, numbers))} |\n"
+def _table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    for cells in (titles, ["---"] * len(titles), *rows):
+        yield f"| {' | '.join(map(str, cells))} |\n"
+
+
+def _broker(row: Mapping[str, Any]) -> str:
+    return f"{row['broker']} {row['broker_version']}"
+
+
+def _counted(row: Mapping[str, Any]) -> Sequence[object]:
+    counts = {name: len(ids) for name, ids in row["verdicts"].items()}
+    known, not_applicable = (counts.get(name, 0) for name in ("known-failure", "not-applicable"))
+    other = sum(counts.get(name, 0) for name in UNEXPECTED)
+    told = (row["pass"], known, other, not_applicable, row["clock"], row["seconds"], row["date"])
+    return row["adapter"], row["version"], _broker(row), *told
+
+
+def entries_of(candidate: Candidate) -> list[Expectation]:
+    """Answer the known failures that an adapter's page tells; of a variant, those that name it."""
+    name = candidate.claim.name
+    known = read_expectations(candidate.expectations, date.min).entries
+    return [e for e in known if e.concerns(name) and (name not in VARIANTS or "adapter" in e.when)]
 
 
 def _section(candidate: Candidate) -> str:
-    name = candidate.claim.name
-    known = read_expectations(candidate.expectations, date.min).entries
-    entries = [e for e in known if e.concerns(name) and (name not in VARIANTS or "adapter" in e.when)]
+    entries = entries_of(candidate)
     if not entries:
         return ""
     grouped: dict[int, list[Expectation]] = {}
@@ -144,21 +216,23 @@ def _paragraph(claim: Claim, entries: Sequence[Expectation]) -> str:
     first = entries[0]
     targets = ", ".join(f"**{entry.target}**" for entry in entries)
     when = "".join(f" ({name} {_words(value)})" for name, value in first.when.items() if name != "adapter")
-    thread = f" Thread: [{first.issue}]({_address(first.issue)})." if first.issue else ""
+    thread = f" Thread: [{first.issue}]({address(first.issue)})." if first.issue else ""
     reason = f"{first.reason[:1].upper()}{first.reason[1:].rstrip('.')}."
-    return f"{targets}{when}: {reason}{thread}\n\n    {_command(claim, first)}\n"
+    return f"{targets}{when}: {reason}{thread}\n\n    {command(claim, first)}\n"
 
 
 def _words(value: object) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _address(thread: str) -> str:
+def address(thread: str) -> str:
+    """Answer where a thread is, from ``owner/repository#number``."""
     place, _, number = thread.partition("#")
     return f"https://github.com/{place}/issues/{number}"
 
 
-def _command(claim: Claim, entry: Expectation) -> str:
+def command(claim: Claim, entry: Expectation) -> str:
+    """Answer the command that shows a known failure."""
     link = entry.when.get("link", claim.links[0])
     links = link if isinstance(link, list) else [link]
     broker = next((BROKERS[name] for name in links if name in BROKERS), "rabbitmq")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from celeriac.spec import validator
 from tests.saboteurs.matrix import Matrix, Outcome
 from tests.saboteurs.roster import ON_REDIS, REFERENCE, REFERENCE_ON_REDIS
 
 KEY = pytest.StashKey[Matrix]()
+
+#: What the last run for the saboteurs has found; ``scripts/site --record`` takes it into docs/.
+RECORD = Path(".celeriac/kill-matrix.json")
 
 
 @pytest.fixture(scope="session")
@@ -51,10 +57,15 @@ def baseline(matrix: Matrix) -> Outcome:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the kill matrix when the run was for the saboteurs."""
+    """Print the kill matrix, and write it for programs, when the run was for the saboteurs."""
     matrix = config.stash.get(KEY, None)
     if matrix is None or "saboteurs" not in config.option.markexpr:
         return
     terminalreporter.section("kill matrix")
     for line in matrix.rows():
         terminalreporter.line(line)
+    document = matrix.document()
+    validator("kill-matrix").validate(document)
+    RECORD.parent.mkdir(exist_ok=True)
+    RECORD.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    terminalreporter.line(f"written: {RECORD}")

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,23 @@ class Matrix:
         yield from map(_row, outcomes)
         yield ""
         yield self._sums()
+
+    def document(self) -> dict[str, Any]:
+        """Answer the content of ``kill-matrix.json`` (schema ``kill-matrix``)."""
+        outcomes = sorted(self.outcomes.values(), key=lambda one: one.variant.id)
+        return {
+            "date": datetime.now(UTC).date().isoformat(),
+            "checks": sum(len(one.checks) for one in outcomes),
+            "seconds": round(self.ended - self.began),
+            "saboteurs": {
+                one.variant.id: one.caught_by(one.variant.requirement)
+                for one in outcomes
+                if isinstance(one.variant, Saboteur)
+            },
+            "oddities": {
+                one.variant.id: one.status == 0 for one in outcomes if isinstance(one.variant, Oddity)
+            },
+        }
 
     def _sums(self) -> str:
         outcomes = self.outcomes.values()

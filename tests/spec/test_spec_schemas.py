@@ -57,6 +57,9 @@ CROSSED = {
     "left_out": {"c": "it is not built"},
     "pairs": [PAIR],
 }
+#: What was recorded for the site, and what the site says to programs; each schema has an example.
+RECORDED = ("implementations", "kill-matrix", "flakes", "requirements", "profile-matrix")
+KILLS, FLAKES = (spec.schema(name)["examples"][0] for name in ("kill-matrix", "flakes"))
 DECIDED = {"says": "It calls.", "decided_by": ["BAS-001"]}
 UNDECIDED = {"says": "Be careful.", "decided_by": None, "reason": "It is advice."}
 ROUTE = {"name": "n", "requirements": ["ROU-001"], "expected": [{"queue": "default"}]}
@@ -150,6 +153,7 @@ def without(value: dict[str, Any], *keys: str) -> dict[str, Any]:
 GOOD: dict[str, list[Any]] = {
     "coverage": [COVERAGE],
     "interop": [CROSSED],
+    **{name: spec.schema(name)["examples"] for name in RECORDED},
     "guide-examples": [
         {"about": "x", "examples": spec.guide_examples()},
         {"about": "x", "examples": [{**EXAMPLE, "not_run": "why", "finding": "what"}]},
@@ -337,6 +341,11 @@ BAD: dict[str, list[Any]] = {
         {"about": "x", "cases": [{**ROUTE, "option": {}}]},
         {"about": "x", "cases": [{**ROUTE, "expected": []}]},
     ],
+    "implementations": [{"rows": [{"adapter": "mine"}]}, {"rows": [], "percent": 98}],
+    "kill-matrix": [{**KILLS, "date": "today"}, {**KILLS, "saboteurs": {"it": True}}, {**KILLS, "oddities": {"": 1}}],
+    "flakes": [{**FLAKES, "runs": 0}, {**FLAKES, "disagreements": [1]}, {**FLAKES, "verdicts": {"pass": 0}}],
+    "requirements": [{"spec": {"version": "1"}, "requirements": []}, {"requirements": [{"id": "ETA-004"}]}],
+    "profile-matrix": [{"profiles": {}, "rows": []}, {"profiles": {"worker": "it"}, "rows": [{}]}],
     "interop": [
         {**CROSSED, "pairs": [{**PAIR, "broker": "sqs"}]},
         {**CROSSED, "pairs": [{**PAIR, "features": {"link": {"outcome": "lost"}}}]},
@@ -384,3 +393,11 @@ def test_a_schema_refuses_what_is_wrong(name: str) -> None:
     """Every wrong instance is invalid."""
     for instance in BAD[name]:
         assert not spec.validator(name).is_valid(instance), instance
+
+
+@pytest.mark.parametrize("name", [name for name in spec.schema_names() if not name.startswith("adapter-")])
+def test_examples_in_a_schema_are_valid(name: str) -> None:
+    """Every example that a schema shows is one that it accepts."""
+    schema = spec.schema(name)
+    for example in schema.get("examples", ()):
+        spec.validator(name).validate(example)
