@@ -1,0 +1,62 @@
+"""How verdicts look: a symbol, a word and numbers, never a colour alone and never a percentage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from celeriac.conformance.expectations import Conditions
+from celeriac.conformance.profiles import ProfileResult
+from celeriac.conformance.providers import LINKS
+
+__all__ = ["SYMBOLS", "WORDS", "badge", "conditions", "of_row", "profile_cell"]
+
+#: Verdict on a profile or on a requirement -> its symbol.
+SYMBOLS: Mapping[str, str] = {
+    "success": "✔",
+    "partial": "◐",
+    "failed": "✘",
+    "not-claimed": "\N{EN DASH}",
+    "not-judged": "·",
+    "pass": "✔",
+    "known-failure": "✘",
+    "fail": "✘",
+    "error": "!",
+    "inconclusive": "?",
+    "unexpected-pass": "✔",
+    "not-applicable": "\N{EN DASH}",
+    "not-run": "·",
+}
+
+#: Verdict on a requirement -> what a reader of its page is told.
+WORDS: Mapping[str, str] = {
+    "pass": "holds",
+    "known-failure": "does not hold",
+    "fail": "does not hold",
+    "error": "adapter failed",
+    "inconclusive": "undecided",
+    "unexpected-pass": "holds",
+    "not-applicable": "does not apply",
+    "not-run": "not run",
+}
+
+
+def badge(verdict: str, words: str) -> str:
+    """Answer a verdict in HTML."""
+    symbol = f'<span class="symbol" aria-hidden="true">{SYMBOLS[verdict]}</span>'
+    return f'<span class="verdict {verdict}">{symbol} {words}</span>'
+
+
+def profile_cell(result: ProfileResult) -> str:
+    """Answer the verdict on a profile in HTML."""
+    return badge(result.verdict, str(result))
+
+
+def of_row(row: Mapping[str, Any], requirement: str) -> str:
+    """Answer what a recorded run says of a requirement."""
+    return next((verdict for verdict, ids in row["verdicts"].items() if requirement in ids), "pass")
+
+
+def conditions(row: Mapping[str, Any]) -> Conditions:
+    """Answer by what the known failures of a recorded run were chosen."""
+    return Conditions(row["broker"], LINKS[row["broker"]], row["clock"], row["version"], row["adapter"])
