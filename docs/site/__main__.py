@@ -6,7 +6,7 @@ python -m docs.site [FOLDER] [--record]      (scripts/site does the same)
 from __future__ import annotations
 
 import argparse
-import shutil
+import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,7 @@ from pathlib import Path
 from docs.site.build import build
 from docs.site.errors import SiteError
 from docs.site.sources import ROOT
+from tests.implementations.page import as_text
 
 #: What the commands of the project leave behind -> what the site is made of.
 RECORDS: Mapping[str, str] = {
@@ -52,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _record() -> None:
     for there, name in RECORDS.items():
         if (ROOT / there).is_file():
-            shutil.copy(ROOT / there, ROOT / "docs" / name)
+            content = json.loads((ROOT / there).read_text(encoding="utf-8"))
+            (ROOT / "docs" / name).write_text(as_text(content), encoding="utf-8")
             sys.stdout.write(f"docs/{name} is that of the last run\n")
 
 

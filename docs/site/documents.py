@@ -41,6 +41,7 @@ GENERATED: Mapping[str, str] = {
     "README.md": "index",
     "docs/index.md": "index",
     "docs/implementations.md": "implementations/index",
+    "docs/interop.json": "interop",
     "spec/chapters": "spec/index",
     "spec/schemas": "spec/schemas",
     "spec/vectors": "spec/vectors",

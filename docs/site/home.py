@@ -90,7 +90,7 @@ def _lines(rows: Sequence[Mapping[str, Any]], up: str) -> Iterator[str]:
         where = f"{row['broker']} {row['broker_version']}"
         yield (
             f'<tr>{name}<th scope="row" class="where">{escape(where)}'
-            f"<small>{row['clock']} clock, {row['date']}</small></th>{cells}</tr>"
+            f"<small>{row['date']}, {row['clock']} clock</small></th>{cells}</tr>"
         )
 
 

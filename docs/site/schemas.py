@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from celeriac.spec import schema, schema_names, vector_names, vectors
+from celeriac.spec import guide, guide_examples, schema, schema_names, vector_names, vectors
 from docs.site.markdown import cell, fenced, rooted, table
 from docs.site.sources import Sources
 
@@ -26,7 +26,11 @@ LIMITS: Mapping[str, str] = {
     "format": "format {}",
     "x-unit": "in {}",
     "default": "default {}",
+    "examples": "such as {}",
 }
+
+#: Those whose value is shown as JSON.
+AS_JSON = ("default", "examples")
 
 #: What the schemas are grouped by: title -> how the names begin.
 GROUPS: Mapping[str, tuple[str, ...]] = {
@@ -73,7 +77,7 @@ def vector_files() -> Iterator[tuple[str, str]]:
         yield f"vectors/{name}.json", json.dumps(vectors(name), indent=1) + "\n"
 
 
-def schema_pages() -> Iterator[tuple[str, str]]:
+def schema_pages(sources: Sources) -> Iterator[tuple[str, str]]:
     """Answer a page for each schema, after the one that lists them."""
     left = list(schema_names())
     parts = [SCHEMAS]
@@ -84,14 +88,14 @@ def schema_pages() -> Iterator[tuple[str, str]]:
         parts.append(f"## {title}\n\n{table(('schema', 'what it describes'), rows)}")
     yield "spec/schemas", "".join(parts)
     for name in schema_names():
-        yield f"spec/schemas/{name}", _schema_page(name, schema(name))
+        yield f"spec/schemas/{name}", _schema_page(name, schema(name), example_of(name, sources))
 
 
 def _about(described: Mapping[str, Any]) -> str:
     return str(described.get("description") or described["title"])
 
 
-def _schema_page(name: str, described: Mapping[str, Any]) -> str:
+def _schema_page(name: str, described: Mapping[str, Any], shown: Any) -> str:
     page = f"spec/schemas/{name}"
     file = f"schemas/{name}.schema.json"
     parts = [
@@ -103,7 +107,6 @@ def _schema_page(name: str, described: Mapping[str, Any]) -> str:
     ]
     for part, definition in described.get("$defs", {}).items():
         parts += _definition(part, definition)
-    shown = example_of(name)
     if shown is not None:
         parts.append(f"## Example\n\n{_excerpt(shown)}")
     return "".join(parts)
@@ -142,12 +145,14 @@ def _rows(described: Mapping[str, Any], prefix: str) -> Iterator[Sequence[str]]:
 
 
 def _what(field: Mapping[str, Any]) -> str:
-    limits = (
-        words.format(json.dumps(field[key]) if key == "default" else field[key])
-        for key, words in LIMITS.items()
-        if key in field
-    )
+    limits = (words.format(_shown(key, field[key])) for key, words in LIMITS.items() if key in field)
     return "; ".join(part for part in (field.get("description", ""), *limits) if part)
+
+
+def _shown(key: str, value: Any) -> str:
+    if key not in AS_JSON:
+        return str(value)
+    return f"`{json.dumps(value[0] if key == 'examples' else value)}`"
 
 
 def _type(field: Mapping[str, Any]) -> str:
@@ -173,16 +178,18 @@ def _reference(target: str) -> str:
     return f"[`{name}`](/spec/schemas/{name}.md)"
 
 
-def example_of(name: str) -> Any:
-    """Answer an instance of a schema: its own example, or of the vectors a file with its first case."""
+def example_of(name: str, sources: Sources) -> Any:
+    """Answer an instance of a schema: its own example, or what the repository has of it; None where there is none."""
     examples = schema(name).get("examples")
     if examples:
         return examples[0]
     vector = name.removeprefix("vectors-")
-    if vector != name and vector in vector_names():
+    if vector != name:
         content = vectors(vector)
         return {**content, "cases": content["cases"][:1]}
-    return None
+    if name == "guide-examples":
+        return {"about": "The guide's examples.", "examples": guide_examples()}
+    return guide() if name == "guide" else sources.recorded.get(name)
 
 
 def _excerpt(value: Any) -> str:

@@ -79,7 +79,7 @@ def _generated(sources: Sources) -> Iterator[tuple[str, str]]:
     yield chapters.index(sources)
     yield requirements.index(sources)
     yield from requirements.pages(sources)
-    yield from schemas.schema_pages()
+    yield from schemas.schema_pages(sources)
     yield from schemas.vector_pages(sources)
     yield implementations.index(sources)
     yield from implementations.pages(sources)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -22,9 +21,9 @@ from typing import Any
 from celeriac.conformance.claim import find_adapter
 from celeriac.conformance.environments import cache_folder
 from celeriac.spec import validator
-from tests.implementations.page import ADAPTERS, Place, page, places, row
+from tests.implementations.page import ADAPTERS, Place, as_text, page, places, row
 
-__all__ = ["as_text", "main"]
+__all__ = ["main"]
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -86,15 +85,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         statuses = list(pool.map(run, due))
     table = _merged(list(rows(asked)))
     validator("implementations").validate({"rows": table})
-    (DOCS / "implementations.json").write_text(as_text(table), encoding="utf-8")
+    (DOCS / "implementations.json").write_text(as_text({"rows": table}), encoding="utf-8")
     (DOCS / "implementations.md").write_text(page(table), encoding="utf-8")
     return int(any(statuses))
-
-
-def as_text(table: Sequence[dict[str, Any]]) -> str:
-    """Answer the rows as JSON in which a list of ids takes one line."""
-    text = json.dumps({"rows": table}, indent=1)
-    return re.sub(r"\[[^\[\]{}]*\]", lambda found: " ".join(found[0].split()), text) + "\n"
 
 
 def _merged(fresh: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

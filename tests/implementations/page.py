@@ -5,6 +5,8 @@ Pure: from recorded rows, claims and expectations to text.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -21,6 +23,7 @@ __all__ = [
     "VARIANTS",
     "Place",
     "address",
+    "as_text",
     "command",
     "entries_of",
     "page",
@@ -76,6 +79,9 @@ drivers of rusty-celery and celery-java are not done. What such clients send is 
 [messages](../spec/vectors/messages.json) that every worker is judged by.
 
 """
+
+#: A list or an object without another in it; no text of a record has brackets or line breaks.
+INNERMOST = re.compile(r"\[[^\[\]{}]*\]|\{[^\[\]{}]*\}")
 
 PROFILE_TITLES = ("implementation", "broker", *PROFILES)
 RUN_TITLES = (
@@ -147,6 +153,12 @@ def row(place: Place, results: Mapping[str, Any]) -> dict[str, Any]:
         "profiles": results["profiles"],
         "verdicts": verdicts,
     }
+
+
+def as_text(content: Mapping[str, Any]) -> str:
+    """Answer recorded data as JSON in which whatever holds nothing but plain values takes one line."""
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    return INNERMOST.sub(lambda found: " ".join(found[0].split()), text) + "\n"
 
 
 def verdicts(row: Mapping[str, Any]) -> tuple[ProfileResult, ...]:
