@@ -21,9 +21,9 @@ from celeriac.conformance.leftovers import scratch_folder
 from celeriac.conformance.nearest import did_you_mean
 from celeriac.conformance.providers import LINKS, Unavailable, find
 from celeriac.conformance.scaffold import LANGUAGES, ScaffoldError, new_adapter
+from celeriac.conformance.spec_command import NotThere, add_arguments, perform
 from celeriac.conformance.updating import UpdateError, update
 from celeriac.conformance.verdicts import HarnessError
-from celeriac.spec import Requirement, load
 
 __all__ = ["main"]
 
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         return int(arguments.do(arguments))
-    except (ClaimError, BuildError, UpdateError, ScaffoldError, Unavailable) as error:
+    except (ClaimError, BuildError, UpdateError, ScaffoldError, Unavailable, NotThere) as error:
         return _refuse(arguments.command, str(error))
 
 
@@ -133,10 +133,7 @@ def _parser() -> tuple[argparse.ArgumentParser, Collection[str]]:
     build.add_argument("--all", action="store_true", help="of all adapters that come with Celeriac")
     build.add_argument("--again", action="store_true", help="make them anew")
     command("adapters", "list the adapters that come with Celeriac", _adapters)
-    spec = command("spec", "print requirements, or a list of all", _spec)
-    spec.add_argument(
-        "ids", metavar="ID", nargs="*", help="a requirement such as ETA-004, or an area such as ETA"
-    )
+    add_arguments(command("spec", "print requirements, find them, or print schemas", perform))
     return parser, commands.choices
 
 
@@ -275,31 +272,3 @@ def _adapters(_: argparse.Namespace) -> int:
             f"{name:<12} {claim.title}: {', '.join(claim.roles)}; {', '.join(claim.links)}; {', '.join(claim.clocks)}"
         )
     return 0
-
-
-def _spec(arguments: argparse.Namespace) -> int:
-    spec = load()
-    if not arguments.ids:
-        for requirement in spec.requirements.values():
-            print(f"{requirement.id}  {requirement.level:<6}  {requirement.sentence}")
-        return 0
-    for word in arguments.ids:
-        found = [r for name, r in spec.requirements.items() if word.upper() in {name, name.split("-")[0]}]
-        if not found:
-            areas = {name.split("-")[0] for name in spec.requirements}
-            return _refuse(
-                "spec", did_you_mean("requirement", word, spec.requirements if "-" in word else areas)
-            )
-        print("\n\n".join(map(_text, found)))
-    return 0
-
-
-def _text(requirement: Requirement) -> str:
-    fields = ("observed", "guide", "feature", "why", "known", "excluded")
-    return "\n".join(
-        [
-            f"{requirement.id}  {requirement.level}  {requirement.role}  ({requirement.chapter})",
-            f"  {requirement.sentence}",
-            *(f"  {name}: {value}" for name in fields if (value := getattr(requirement, name))),
-        ]
-    )
