@@ -36,5 +36,6 @@ html_copy_source = False
 html_show_sphinx = False
 html_theme_options: dict[str, object] = {"top_of_page_buttons": []}  # nobody edits a page where it is shown
 highlight_language = "none"
+smartquotes = False  # two hyphens are those of an option
 pygments_style = "default"
 pygments_dark_style = "monokai"

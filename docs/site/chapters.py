@@ -9,7 +9,7 @@ from pathlib import Path
 
 from celeriac.spec import Chapter, Requirement
 from docs.site.documents import rewritten
-from docs.site.markdown import rooted
+from docs.site.markdown import rooted, threads
 from docs.site.sources import Sources
 
 __all__ = ["STATES", "index", "pages", "state", "strip"]
@@ -126,7 +126,7 @@ def _requirement(sources: Sources, each: Requirement, level: str) -> str:
         "saboteur": len(sources.saboteurs_of.get(each.id, ())),
     }
     told = ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for what, count in counts.items() if count)
-    notes = {"Why": each.why, "Known behaviour": each.known, "Not checked": each.excluded}
+    notes = {"Why": each.why, "Known behaviour": threads(each.known or ""), "Not checked": each.excluded}
     return "\n\n".join(
         [
             f'<span class="anchor" id="{each.id}"></span>',

@@ -19,8 +19,9 @@ hide-toc: true
 
 # Interop matrix
 
-Every producer calls every worker, and for each feature somebody looks whether it has arrived. What is *silently lost*
-is the worst: the call succeeded, and nobody was told. What is *not claimed* by one of the two was not tried.
+Every producer calls every worker, and for each feature somebody looks whether it has arrived: how many of them have is
+the number of a cell. What is *silently lost* is the worst: the call succeeded, and nobody was told. What is *not
+claimed* by one of the two was not tried.
 
 """
 
@@ -51,7 +52,7 @@ SHORT: Mapping[str, tuple[str, str]] = {
 }
 
 
-def cell_of(features: Row) -> tuple[str, str, str]:
+def cell_of(features: Row) -> tuple[str, str, Sequence[str]]:
     """Answer class, symbol and words of a pair: how many of its features work, and what became of the others."""
     counted = Counter(outcome["outcome"] for outcome in features.values())
     works = counted.pop("works", 0)
@@ -62,9 +63,10 @@ def cell_of(features: Row) -> tuple[str, str, str]:
     style = SHORT[worst][1]
     symbol = SYMBOLS[worst] if style in {"failed", "error", "partial"} else SYMBOLS["works"]
     rest = [f"{count} {words}" for words, count in told.items()]
+    worked = f"{works} of {len(features)}"
     if not works and style == "success":
         style, symbol = "not-claimed", SYMBOLS["not-claimed-by-worker"]
-    return style, symbol, ", ".join([f"{works} of {len(features)} work", *rest])
+    return style, symbol, [worked, *rest]
 
 
 def page(sources: Sources) -> tuple[str, str]:
@@ -108,14 +110,15 @@ def _broker(broker: str, pairs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         f'<th scope="col">calls ↓ &nbsp; executes →</th>{heads}</tr></thead>'
         f"<tbody>{lines}</tbody></table></div>\n\n"
     )
-    yield from _losses(here)
-    yield details("Feature by feature", "".join(_features(here, producers)))
+    yield details("What was lost, and between whom", "".join(_losses(here)))
+    yield details("Feature by feature", f"{_legend()}\n\n{''.join(_features(here, producers))}")
 
 
 def _td(worker: str, features: Row | None) -> str:
     if features is None:
         return f'<td data-label="{escape(worker)}">not tried</td>'
-    style, symbol, words = cell_of(features)
+    style, symbol, (works, *rest) = cell_of(features)
+    words = works + "".join(f" <small>{each}</small>" for each in rest)
     shown = f'<span class="verdict {style}"><span class="symbol" aria-hidden="true">{symbol}</span> {words}</span>'
     return f'<td data-label="{escape(worker)}">{shown}</td>'
 
@@ -128,7 +131,9 @@ def _losses(here: Mapping[tuple[str, str], Row]) -> Iterator[str]:
             if outcome["outcome"] in {"lost", "died", "broken"}:
                 key = worker, feature, f"{WORDS[outcome['outcome']][1]}: {outcome['note']}"  # type: ignore[index]
                 found.setdefault(key, []).append(producer)
-    if found:
+    if not found:
+        yield "Nothing.\n\n"
+    else:
         rows = (
             [worker, feature, note, ", ".join(who)] for (worker, feature, note), who in sorted(found.items())
         )
@@ -141,6 +146,10 @@ def _features(here: Mapping[tuple[str, str], Row], producers: Sequence[str]) -> 
         names = list(dict.fromkeys(name for row in rows.values() for name in row))
         lines = ([worker, *(_word(row.get(name)) for name in names)] for worker, row in rows.items())
         yield f"**{producer}** calls\n\n{table(['worker', *names], lines)}"
+
+
+def _legend() -> str:
+    return "; ".join(f"**{word}** {meaning}" for word, meaning in WORDS.values()) + "."
 
 
 def _word(outcome: Mapping[str, str] | None) -> str:

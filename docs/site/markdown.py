@@ -17,6 +17,7 @@ __all__ = [
     "rooted",
     "sentence",
     "table",
+    "threads",
     "up",
 ]
 
@@ -71,6 +72,11 @@ def up(page: str) -> str:
 def rooted(page: str, target: str) -> str:
     """Answer how a page refers to a file of the site, in HTML."""
     return f"{up(page)}{target}"
+
+
+def threads(text: str) -> str:
+    """Answer a text in which ``celery#1`` and ``kombu#1`` are links to these threads."""
+    return re.sub(r"\b(celery|kombu)#(\d+)", r"[\g<0>](https://github.com/celery/\1/issues/\2)", text)
 
 
 def mapped_prose(text: str, change: Callable[[str, int], str]) -> str:

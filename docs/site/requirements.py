@@ -13,7 +13,7 @@ from celeriac.conformance.expectations import Expectation, read_expectations
 from celeriac.spec import PROFILES, Chapter, Requirement
 from celeriac.spec.model import GUIDE_SECTIONS, OBSERVED
 from docs.site.checks import Check
-from docs.site.markdown import details, fenced, inline, sentence, table
+from docs.site.markdown import details, fenced, inline, sentence, table, threads
 from docs.site.quality import noticed_by
 from docs.site.sources import Sources
 from docs.site.verdicts import WORDS, badge, conditions, of_row
@@ -124,7 +124,7 @@ def _facts(requirement: Requirement) -> Iterator[str]:
     )
     yield f"## Why\n\n{requirement.why}\n\n"
     if requirement.known:
-        yield f"## Known behaviour\n\n{requirement.known}\n\n"
+        yield f"## Known behaviour\n\n{threads(requirement.known)}\n\n"
 
 
 # -- who passes -----------------------------------------------------------------------------------------
@@ -159,16 +159,18 @@ def _lines(
     entries: Sequence[Expectation],
 ) -> Iterator[str]:
     """Answer the lines of one implementation, in HTML: as Markdown they would take most of the time of a build."""
+    before = ""
     for number, row in enumerate(rows):
         verdict = of_row(row, requirement.id)
         why = _why(row, targets, entries) if verdict == "known-failure" else ""
+        told, before = ("The same." if why and why == before else why), why
         name = ""
         if not number:
             link = f'<a href="../implementations/{row["adapter"]}.html">{row["adapter"]}</a>'
             name = f'<th scope="rowgroup" rowspan="{len(rows)}">{link} <small>{escape(row["version"])}</small></th>'
         where = f"{row['broker']} {row['broker_version']}"
-        told = f"{badge(verdict, WORDS[verdict])}{f'<small>{why}</small>' if why else ''}"
-        yield f"<tr>{name}<td>{escape(where)}</td><td>{told}</td></tr>"
+        small = f"<small>{told}</small>" if told else ""
+        yield f"<tr>{name}<td>{escape(where)}</td><td>{badge(verdict, WORDS[verdict])}{small}</td></tr>"
 
 
 def _why(row: Mapping[str, Any], targets: set[str], entries: Sequence[Expectation]) -> str:

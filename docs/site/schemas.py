@@ -29,6 +29,9 @@ LIMITS: Mapping[str, str] = {
     "examples": "such as {}",
 }
 
+#: Keywords that list what a value may be.
+ALTERNATIVES = ("anyOf", "oneOf")
+
 #: Those whose value is shown as JSON.
 AS_JSON = ("default", "examples")
 
@@ -135,6 +138,11 @@ def _rows(described: Mapping[str, Any], prefix: str) -> Iterator[Sequence[str]]:
         star = "\\*" if name in described.get("required", ()) else ""
         yield f"`{prefix}{name}`{star}", _type(field), _what(field)
         yield from _rows(field, f"{prefix}{name}.")
+        seen = set(field.get("properties", ()))
+        for branch in (each for word in ALTERNATIVES for each in field.get(word, ())):
+            fresh = {key: value for key, value in branch.get("properties", {}).items() if key not in seen}
+            seen |= fresh.keys()
+            yield from _rows({"properties": fresh}, f"{prefix}{name}.")
         items = field.get("items")
         if isinstance(items, dict):
             yield from _rows(items, f"{prefix}{name}[].")
@@ -145,8 +153,15 @@ def _rows(described: Mapping[str, Any], prefix: str) -> Iterator[Sequence[str]]:
 
 
 def _what(field: Mapping[str, Any]) -> str:
-    limits = (words.format(_shown(key, field[key])) for key, words in LIMITS.items() if key in field)
-    return "; ".join(part for part in (field.get("description", ""), *limits) if part)
+    limits = dict.fromkeys(_limit(key, field[key]) for key in LIMITS if key in field)
+    told = f"({', '.join(limits)})" if limits else ""
+    return f"{field.get('description', '')} {told}".strip()
+
+
+def _limit(key: str, value: Any) -> str:
+    if key in {"minLength", "minItems"} and value == 1:
+        return "not empty"
+    return LIMITS[key].format(_shown(key, value))
 
 
 def _shown(key: str, value: Any) -> str:
@@ -162,9 +177,9 @@ def _type(field: Mapping[str, Any]) -> str:
         return ", ".join(f"`{json.dumps(value)}`" for value in field["enum"])
     if "$ref" in field:
         return _reference(field["$ref"])
-    for word in ("anyOf", "oneOf"):
-        if word in field:
-            return " or ".join(_type(one) for one in field[word])
+    for word in ALTERNATIVES:
+        if word in field and "type" not in field:
+            return " or ".join(dict.fromkeys(map(_type, field[word])))
     kinds = field.get("type", "anything")
     text = kinds if isinstance(kinds, str) else " or ".join(kinds)
     items = field.get("items")

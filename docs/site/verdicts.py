@@ -48,8 +48,9 @@ def badge(verdict: str, words: str) -> str:
 
 
 def profile_cell(result: ProfileResult) -> str:
-    """Answer the verdict on a profile in HTML."""
-    return badge(result.verdict, str(result))
+    """Answer the verdict on a profile in HTML: the word, and below it the numbers."""
+    word, _, counts = str(result).partition(", ")
+    return badge(result.verdict, f"{word} <small>{counts}</small>" if counts else word)
 
 
 def of_row(row: Mapping[str, Any], requirement: str) -> str:
