@@ -14,7 +14,10 @@ from kombu import serialization
 if TYPE_CHECKING:
     from celeriac.conformance.history import Record
 
-__all__ = ["body_of", "has_offset", "iso", "moment", "plain_body"]
+__all__ = ["body_of", "decoded_body", "has_offset", "iso", "moment", "plain_body", "task_of"]
+
+#: Links of a task, as a body names them that has three elements and as one of version 1 does.
+_LINKS = ("callbacks", "errbacks", "chain", "chord")
 
 
 def _brotli(data: bytes) -> bytes:
@@ -96,6 +99,33 @@ def plain_body(record: Record) -> bytes:
 
 
 def body_of(record: Record) -> Any:
+    """Answer the arguments, the keyword arguments and the links in the body of a published message.
+
+    A mapping, as in version 1 of the protocol, is read into the three elements of version 2: that a body has to have
+    these is for MSG-008 to decide.  Anything else is answered as it is.
+
+    Raises:
+        kombu.exceptions.DecodeError: the body is not what its labels say.
+    """
+    body = decoded_body(record)
+    if not isinstance(body, dict):
+        return body
+    return [body.get("args", []), body.get("kwargs", {}), {name: body.get(name) for name in _LINKS}]
+
+
+def task_of(record: Record) -> Any:
+    """Answer the name of the task in a published message: the header, else what a body of version 1 says, else None.
+
+    Raises:
+        kombu.exceptions.DecodeError: there is no header, and the body is not what its labels say.
+    """
+    if "task" in record.headers:
+        return record.headers["task"]
+    body = decoded_body(record)
+    return body.get("task") if isinstance(body, dict) else None
+
+
+def decoded_body(record: Record) -> Any:
     """Answer the decoded body of a published message, with the typed values of JSON made native.
 
     Any content type is accepted here, pickle too: the message was made by the implementation that the user

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from celeriac.conformance import oracles
 from celeriac.conformance.adapter import Ok, Raised
-from celeriac.conformance.decoding import body_of
+from celeriac.conformance.decoding import body_of, task_of
 from celeriac.conformance.verdicts import NotApplicable, Violation
 from celeriac.spec import validator
 from celeriac.spec.model import GUIDE_SECTIONS
@@ -138,10 +138,10 @@ def require_message(world: World, run: Run) -> Record:
     """Require one sound message of a call for this task with these arguments, JSON unless the call says otherwise."""
     history, task_id = world.history, run.called.id
     world.wait("published", task_id=task_id)
-    messages = [record for record in history.of("published", task_id=task_id) if "task" in record.headers]
+    messages = [record for record in history.of("published", task_id=task_id) if task_of(record)]
     world.judge("BAS-001", oracles.equal(1, len(messages), "the number of messages", *messages))
     record = messages[0]
-    world.judge("BAS-001", oracles.equal(run.task, record.headers.get("task"), "the task header", record))
+    world.judge("BAS-001", oracles.equal(run.task, task_of(record), "the name of the task", record))
     if "serializer" not in run.options:
         label = record.properties.get("content_type")
         world.judge("SER-001", oracles.equal("application/json", label, "the content type", record))

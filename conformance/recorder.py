@@ -63,7 +63,8 @@ class Recorder:
             self._losing = event.data["action"] in {"drop", "nack"}
         if event.kind == "publish":
             self._properties = embedded.properties(event.data["properties"])
-            self._task_ids[event.data["message"]] = task_id_of(event.data["headers"] or {}, self._properties)
+            headers, body = event.data["headers"] or {}, bytes(event.data["body"])
+            self._task_ids[event.data["message"]] = task_id_of(headers, self._properties, body)
         translate = self._translations.get(event.kind)
         if translate is not None and event.session not in self._ours:
             translate(event)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from celeriac.conformance import oracles, places
 from celeriac.conformance.adapter import Ok, Raised, Signature
 from celeriac.conformance.checks import check
-from celeriac.conformance.decoding import body_of, moment
+from celeriac.conformance.decoding import body_of, moment, task_of
 from celeriac.spec import schema
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def require_message(
     messages = messages_of(world, called)
     world.judge(requirement, oracles.equal(1, len(messages), "the number of messages", *messages))
     record = messages[0]
-    world.judge(requirement, oracles.equal(task, record.headers.get("task"), "the task header", record))
+    world.judge(requirement, oracles.equal(task, task_of(record), "the name of the task", record))
     body = body_of(record)
     seen = [list(body[0] or ()), dict(body[1] or {})]
     world.judge(requirement, oracles.equal([list(args), dict(kwargs)], seen, "the arguments", record))
@@ -175,7 +175,7 @@ def test_ids_differ(world: World) -> None:
     """Two equal calls have different ids on the wire."""
     world.begin()
     calls = [("celeriac.add", (2, 2)), ("celeriac.echo", ("a word",))] * 5
-    ids = [world.published(world.call(*call)).headers.get("id") for call in calls]
+    ids = [world.published(world.call(*call)).task_id for call in calls]
     world.judge("BAS-009", oracles.equal(len(ids), len(set(ids)), "the number of different ids of ten calls"))
 
 

@@ -77,7 +77,7 @@ class Content:
     @property
     def task_id(self) -> Any:
         """The id of the task that the message is about."""
-        return task_id_of(self.headers, self.properties)
+        return task_id_of(self.headers, self.properties, self.body)
 
 
 @dataclass(slots=True)

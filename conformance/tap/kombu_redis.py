@@ -110,7 +110,7 @@ class Envelope:
     @property
     def task_id(self) -> Any:
         """The id of the task."""
-        return task_id_of(self.headers, self.properties)
+        return task_id_of(self.headers, self.properties, self.body)
 
     @property
     def body(self) -> bytes:

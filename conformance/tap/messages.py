@@ -14,9 +14,22 @@ __all__ = ["as_result", "task_id_of"]
 RESULT_MEMBERS = frozenset({"task_id", "status", "result"})
 
 
-def task_id_of(headers: Mapping[str, Any], properties: Mapping[str, Any]) -> Any:
-    """Answer the id of the task that a message is about: the ``id`` header, else the correlation id, else None."""
-    return headers.get("id", properties.get("correlation_id"))
+def task_id_of(headers: Mapping[str, Any], properties: Mapping[str, Any], body: bytes) -> Any:
+    """Answer the id of the task that a message is about, None when there is none.
+
+    It is the ``id`` header, else the correlation id, else what a body of version 1 of the protocol names, which is
+    JSON whenever somebody sends it without either.
+    """
+    known = headers.get("id", properties.get("correlation_id"))
+    return known if known is not None or "task" in headers else _named_in(body)
+
+
+def _named_in(body: bytes) -> Any:
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return message.get("id") if isinstance(message, dict) and "task" in message else None
 
 
 def as_result(body: bytes, content_type: str | None = None) -> dict[str, Any] | None:
