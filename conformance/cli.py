@@ -155,7 +155,7 @@ def _run_help() -> int:
 def _run(words: list[str]) -> int:
     import pytest
 
-    from celeriac.conformance.narrator import COMMAND_PLUGIN
+    from celeriac.conformance.reproduce import COMMAND_PLUGIN
 
     for name in PYTEST_VARIABLES:
         os.environ.pop(name, None)

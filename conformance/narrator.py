@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import shlex
+import shutil
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 
 import pytest
 
@@ -13,6 +12,7 @@ from celeriac.conformance import terminal
 from celeriac.conformance.ending import Swept
 from celeriac.conformance.evidence import printable
 from celeriac.conformance.outcome import RequirementResult
+from celeriac.conformance.profiles import profiles
 from celeriac.conformance.progress import Ticker
 from celeriac.conformance.providers import Unavailable
 from celeriac.conformance.quiet import replace_reporter
@@ -20,10 +20,10 @@ from celeriac.conformance.run import PlannedCheck, Run
 from celeriac.conformance.stages import Stages
 from celeriac.conformance.verdicts import HarnessError
 
-__all__ = ["COMMAND_PLUGIN", "Narrator"]
+__all__ = ["Narrator"]
 
-#: Name under which ``celeriac run`` registers itself, so that reproduce commands use it.
-COMMAND_PLUGIN = "celeriac-command"
+#: The page of a report that people read first.
+PAGE = "report.html"
 
 #: Verdict -> how its heading is coloured.
 COLOURS: Mapping[str, str] = {
@@ -46,6 +46,7 @@ class Narrator:
     def __init__(self, config: pytest.Config, run: Run) -> None:
         self._config = config
         self._run = run
+        self._width = terminal.fitting(shutil.get_terminal_size((terminal.WIDTH, 24)).columns)
         self._reporter = None if config.option.collectonly else replace_reporter(config)
 
     def swept(self, swept: Swept) -> None:
@@ -76,68 +77,84 @@ class Narrator:
         except (Unavailable, HarnessError) as error:
             self._say([f"  {flavour}: {str(error).splitlines()[0]}", ""], "red")
             return
-        self._say([*terminal.broker_line(self._run.settings[flavour], getattr(stage, "tick", None)), ""])
+        self._say(
+            [
+                *terminal.broker_line(self._run.settings[flavour], getattr(stage, "tick", None), self._width),
+                "",
+            ]
+        )
 
     def chapters(self, check: PlannedCheck) -> None:
         """Tell of every chapter that this check completes, unless with ``-q``."""
         chapters = [] if self._config.option.verbose < 0 else self._run.finished_chapters(check)
+        chosen = self._run.options.requirements
+        if chosen is not None:  # a check of theirs may decide others beside them
+            chapters = [each for each in chapters if any(r.id in chosen for r in each.requirements)]
         if not chapters:
             return
         everything = self._run.conclude(check.flavour)
         for chapter in chapters:
             results = [everything[requirement.id] for requirement in chapter.requirements]
-            self._say(terminal.chapter_lines(chapter, results))
+            self._say(terminal.chapter_lines(chapter, results, self._width))
             if self._config.option.verbose > 0:
-                chosen = self._run.options.requirements
                 self._say(
-                    terminal.requirement_line(result)
+                    terminal.requirement_line(result, self._width)
                     for result in results
                     if chosen is None or result.requirement.id in chosen
                 )
 
     def closing(self, results: Mapping[str, RequirementResult]) -> None:
-        """Tell of everything that is not as expected, of known failures, and the totals."""
+        """Tell of everything that is not as expected, then of what was known, the verdicts, and what to do next."""
+        unexpected = [
+            result
+            for verdict in terminal.UNEXPECTED
+            for result in results.values()
+            if result.verdict == verdict
+        ]
         for verdict in terminal.UNEXPECTED:
-            self._unexpected([result for result in results.values() if result.verdict == verdict])
-        known = [result for result in results.values() if result.verdict == "known-failure"]
-        if known:
-            self._say(["", f"{len(known)} known failures:"], COLOURS["known-failure"])
-            for result in known:
-                self._say(terminal.known(result))
-        folder = os.path.relpath(self._run.options.report_dir, self._config.invocation_params.dir)
+            self._unexpected([result for result in unexpected if result.verdict == verdict])
+        self._known([result for result in results.values() if result.verdict == "known-failure"])
         problems = [*(f"expectations: {p}" for p in self._run.problems), *self._run.complaints]
-        self._say(["", *terminal.totals(results, problems, folder, self._run.duration_s)])
+        self._say([""] * bool(problems))
+        for problem in problems:
+            self._say(terminal.field("problem", problem, self._width), "red")
+        if self._run.options.requirements is None:
+            self._say(["", *terminal.profile_lines(profiles(results), self._width)])
+        self._say([""])
+        self._say(terminal.totals(results, self._run.duration_s, self._width))
+        self._say([f"report: {self._page()}"])
+        if unexpected:
+            first = unexpected[0]
+            flavour = next(check.flavour for check, o in first.checks if o.verdict == first.verdict)
+            self._say([f"next:   {self._run.reproduce(first.requirement.id, flavour)}"])
 
-    def reproduce(self, requirement: str, flavour: str) -> str:
-        """Answer the command that checks one requirement again."""
-        options = self._run.options
-        manager = self._config.pluginmanager
-        places = [arg for arg in self._config.args if "::" not in arg] or ["conformance"]
-        words = (
-            ["celeriac run"] if manager.has_plugin(COMMAND_PLUGIN) else ["pytest", *map(_relative, places)]
-        )
-        words.append(f"--adapter={self._run.candidate.spelling}")
-        if flavour != "embedded":
-            words.append(f"--broker={flavour}")
-        if options.shown_source:
-            words.append(shlex.quote(f"--broker-from={options.shown_source}"))
-        if options.time != "auto":
-            words.append(f"--time={options.time}")
-        return " ".join([*words, *(["--explore"] if options.explore else []), f"--requirement={requirement}"])
+    def _page(self) -> str:
+        """Answer where the report is, as seen from where the run was started: its page, or else its folder."""
+        folder = self._run.options.report_dir
+        page = folder / PAGE
+        return os.path.relpath(page if page.is_file() else folder, self._config.invocation_params.dir)
+
+    def _known(self, results: list[RequirementResult]) -> None:
+        """Tell of known failures with their reasons; with ``-q`` which they are must do."""
+        if not results:
+            return
+        self._say(["", f"{len(results)} known failure{'s' * (len(results) > 1)}:"], COLOURS["known-failure"])
+        if self._config.option.verbose < 0:
+            ids = terminal.ranges(result.requirement.id for result in results)
+            self._say(terminal.field("", ids, self._width))
+            return
+        for result in results:
+            self._say(terminal.known(result, self._width))
 
     def _unexpected(self, results: list[RequirementResult]) -> None:
         for first, alike in terminal.alike(results):
-            heading, *rest = terminal.failure(first, self.reproduce)
+            heading, *rest = terminal.failure(first, self._run.reproduce, self._run.slack, self._width)
             self._say(["", heading], COLOURS[first.verdict])
             self._say(rest)
             if alike:
-                self._say(terminal.field("likewise", terminal.ranges(alike)))
+                self._say(terminal.field("likewise", terminal.ranges(alike), self._width))
 
     def _say(self, lines: Iterable[str], colour: str = "") -> None:
         if self._reporter is not None:
             for line in lines:
                 self._reporter.write_line(printable(line), **({colour: True} if colour else {}))
-
-
-def _relative(arg: str) -> str:
-    return os.path.relpath(arg) if Path(arg).is_absolute() else arg

@@ -100,12 +100,21 @@ class RunOptions:
         url = self.source if _is_url(self.source) else None
         return url is None or url.startswith("redis") or "consumer_timeout=" in url
 
+    def source_for(self, flavour: str) -> str | None:
+        """Answer where a flavour of broker comes from; the embedded one is in no container and no process."""
+        return None if flavour == "embedded" and self.source in SOURCES else self.source
+
     @property
     def shown_source(self) -> str | None:
         """Answer the source as it may be shown: a URL without its password."""
-        if self.source is None or not _is_url(self.source):
-            return self.source
-        url = urlsplit(self.source)
+        return self.shown(self.source)
+
+    @staticmethod
+    def shown(source: str | None) -> str | None:
+        """Answer a source as it may be shown: a URL without its password."""
+        if source is None or not _is_url(source):
+            return source
+        url = urlsplit(source)
         login, at, place = url.netloc.rpartition("@")
         user, colon, _ = login.partition(":")
         return url._replace(netloc=f"{user}{colon}{'***' if colon else ''}{at}{place}").geturl()

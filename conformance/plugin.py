@@ -31,6 +31,7 @@ from celeriac.conformance.options import add_options, clock_for, in_ci, read_opt
 from celeriac.conformance.outcome import GRAVITY, Outcome, conclude, worst
 from celeriac.conformance.progress import Ticker, waiting
 from celeriac.conformance.providers import LINKS
+from celeriac.conformance.reproduce import started_as
 from celeriac.conformance.run import PlannedCheck, Run, exit_status
 from celeriac.conformance.verdicts import HarnessError
 from celeriac.conformance.watchdog import deadline
@@ -158,6 +159,7 @@ class Conformance:
 
         self.config = config
         self.run = run
+        run.command = started_as(config)
         self.narrator = Narrator(config, run)
         self.stages = Stages(self._open)
         self._checks: dict[str, PlannedCheck] = {}
@@ -354,7 +356,11 @@ class Conformance:
 
         clock = clock_for(flavour, run.options.time, run.claim)
         stage: Stage = self.config.hook.pytest_celeriac_stage(
-            config=self.config, factory=make, flavour=flavour, source=run.options.source, clock=clock
+            config=self.config,
+            factory=make,
+            flavour=flavour,
+            source=run.options.source_for(flavour),
+            clock=clock,
         )
         if contradiction := run.claim.contradiction(stage.identity):
             stage.close()

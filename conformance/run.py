@@ -20,6 +20,7 @@ from celeriac.conformance.options import RunOptions, clock_for
 from celeriac.conformance.outcome import CheckResult, Outcome, RequirementResult, roll_up, share
 from celeriac.conformance.providers import LINKS
 from celeriac.conformance.report import Journal, Pace, Setting, write_report
+from celeriac.conformance.reproduce import again
 from celeriac.conformance.verdicts import NotApplicable
 from celeriac.spec import Chapter, Requirement, Spec
 
@@ -78,6 +79,7 @@ class Run:
         self.expectations = expectations
         self.problems = list(expectations.problems)
         self.complaints: list[str] = []
+        self.command = "celeriac run"
         self.collected: list[PlannedCheck] = []
         self.planned: list[PlannedCheck] = []
         self.results: list[CheckResult] = []
@@ -218,6 +220,15 @@ class Run:
     def duration_s(self) -> float:
         """Answer the seconds since the run was made."""
         return time.monotonic() - self._started
+
+    def reproduce(self, requirement: str, flavour: str) -> str:
+        """Answer the command that checks one requirement on one flavour of broker again."""
+        return again(self.command, self.candidate.spelling, self.options, requirement, flavour)
+
+    def slack(self, flavour: str) -> float | None:
+        """Answer the seconds by which stamps of different observers may disagree; None when nobody observed."""
+        history = getattr(self._stages.get(flavour), "history", None)
+        return None if history is None else float(history.slack)
 
     def _complete(self, flavours: Sequence[str]) -> set[str]:
         """Answer the requirements all of whose collected checks have ended on these flavours."""

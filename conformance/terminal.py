@@ -1,6 +1,6 @@
-"""What a conformance run says on the terminal, as lines of at most a hundred columns.
+"""What a conformance run says on the terminal, as lines that fit it.
 
-Everything here is a function from results to lines; ``quiet.py`` prints them in place of pytest's own.
+Everything here is a function from results to lines of text; ``narrator.py`` says when, and in which colour.
 """
 
 from __future__ import annotations
@@ -8,9 +8,12 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from celeriac.conformance.differing import carets, differences
 from celeriac.conformance.evidence import record_lines
 from celeriac.conformance.outcome import CheckResult, Outcome, RequirementResult, counts
+from celeriac.conformance.profiles import ProfileResult
 from celeriac.conformance.report import Setting
+from celeriac.conformance.verdicts import Judgement
 from celeriac.spec import Chapter
 
 __all__ = [
@@ -20,20 +23,37 @@ __all__ = [
     "chapter_lines",
     "failure",
     "field",
+    "fitting",
     "header",
     "known",
+    "profile_lines",
     "ranges",
     "requirement_line",
     "totals",
 ]
 
-WIDTH = 100
+#: Columns of the widest and of the narrowest line.
+WIDTH, NARROWEST = 100, 40
 
 #: Verdicts of requirements that a reader must look at.
 UNEXPECTED = ("fail", "error", "unexpected-pass", "inconclusive")
 
 #: Most lines of a traceback or a falsifying example.
 DETAIL_LINES = 24
+
+#: Most checks of one requirement that are shown in full.
+CHECKS_SHOWN = 3
+
+#: Columns before the text of a named value.
+INDENT = 13
+
+#: Who observes -> what it has seen, for a reader who does not know the word.
+OBSERVERS: Mapping[str, str] = {
+    "broker": "the embedded broker's own record",
+    "tap": "the tap on the wire",
+    "probe": "the worker's reports",
+    "harness": "the adapter's answers",
+}
 
 
 def header(setting: Setting, title: str, checks: int) -> list[str]:
@@ -45,7 +65,7 @@ def header(setting: Setting, title: str, checks: int) -> list[str]:
     ]
 
 
-def broker_line(setting: Setting, tick: float | None) -> list[str]:
+def broker_line(setting: Setting, tick: float | None, width: int = WIDTH) -> list[str]:
     """Answer the lines that say on what broker and clock the next checks play."""
     version = f" {setting.broker}" if setting.broker else ""
     calibration = f", a tick is {tick:g} s" if tick else ""
@@ -53,45 +73,60 @@ def broker_line(setting: Setting, tick: float | None) -> list[str]:
         f"  judging  {setting.implementation} {setting.version}",
         f"  broker   {setting.flavour}{version} ({setting.source})",
         f"  clock    {setting.clock}{calibration}",
-        *([] if setting.withdrawn is None else field("no travel", setting.withdrawn)),
+        *([] if setting.withdrawn is None else field("no travel", setting.withdrawn, width)),
     ]
 
 
-def chapter_lines(chapter: Chapter, results: Iterable[RequirementResult]) -> list[str]:
+def chapter_lines(chapter: Chapter, results: Iterable[RequirementResult], width: int = WIDTH) -> list[str]:
     """Answer a chapter's title and the counts of its requirements."""
-    start = f"{chapter.prefix}  {chapter.title:<32.32} {len(chapter.requirements):3d}: "
-    return _wrap(_counts(results), start, " " * len(start))
+    room = 32 if width >= WIDTH else 20
+    start = f"{chapter.prefix}  {chapter.title:<{room}.{room}} {len(chapter.requirements):3d}: "
+    return _wrap(_counts(results), start, " " * len(start), width)
 
 
-def requirement_line(result: RequirementResult) -> str:
+def requirement_line(result: RequirementResult, width: int = WIDTH) -> str:
     """Answer one line on a requirement."""
     requirement = result.requirement
     reason = "" if result.verdict == "pass" else " ".join(result.reason.split())
     line = f"     {requirement.id}  {requirement.level:<6}  {result.verdict:<14}  {reason}".rstrip()
-    return line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..."
+    return line if len(line) <= width else f"{line[: width - 3]}..."
 
 
-def known(result: RequirementResult) -> list[str]:
+def known(result: RequirementResult, width: int = WIDTH) -> list[str]:
     """Answer a known failure in a line or two: its id and its reason."""
     start = f"  {result.requirement.id}  "
-    return _wrap(result.reason, start, " " * len(start))
+    return _wrap(result.reason, start, " " * len(start), width)
 
 
-def failure(result: RequirementResult, reproduce: Callable[[str, str], str]) -> list[str]:
+def failure(
+    result: RequirementResult,
+    reproduce: Callable[[str, str], str],
+    slack: Callable[[str], float | None] = lambda flavour: None,
+    width: int = WIDTH,
+) -> list[str]:
     """Answer everything a reader needs to understand a requirement that is not as expected.
+
+    Checks that found the same are shown once.
 
     Args:
         result: the requirement and its checks.
         reproduce: answers the command that checks one requirement on one flavour of broker again.
+        slack: answers the seconds by which stamps on a flavour of broker may disagree, None when nobody knows.
+        width: columns of a line; a command is never broken.
     """
     requirement = result.requirement
     lines = [
         f"{result.verdict.upper()}  {requirement.id}  {requirement.level}  {requirement.role}",
-        *_wrap(requirement.sentence, "  ", "  "),
+        *_wrap(requirement.sentence, "  ", "  ", width),
     ]
     found = [(check, outcome) for check, outcome in result.checks if outcome.verdict == result.verdict]
-    for check, outcome in found:
-        lines += _outcome(check, outcome)
+    groups = _same(found)
+    for (check, outcome), *others in groups[:CHECKS_SHOWN]:
+        lines += field("check", f"{check.id} on {check.flavour}", width)
+        lines += _outcome(outcome, slack(check.flavour), width)
+        lines += field("alike in", _places(others), width) if others else []
+    if rest := [pair for group in groups[CHECKS_SHOWN:] for pair in group]:
+        lines += field("and", f"{len(rest)} more checks: {_places(rest)}", width)
     flavours = dict.fromkeys(check.flavour for check, _ in found)
     return [*lines, *(f"  reproduce  {reproduce(requirement.id, flavour)}" for flavour in flavours)]
 
@@ -117,39 +152,79 @@ def ranges(ids: Iterable[str]) -> str:
     return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(run) for run in runs)
 
 
-def totals(
-    results: Mapping[str, RequirementResult], problems: Sequence[str], folder: str, duration_s: float
-) -> list[str]:
-    """Answer the closing lines: counts by verdict, what else is wrong, where the report is."""
-    lines = [f"{len(results)} requirements: {_counts(results.values())}, in {duration_s:.1f} s"]
-    for problem in problems:
-        lines += _wrap(problem, "", "  ")
-    return [*lines, f"report: {folder}"]
+def fitting(columns: int) -> int:
+    """Answer how wide lines are on a terminal of so many columns."""
+    return min(max(columns, NARROWEST), WIDTH)
 
 
-def _outcome(check: CheckResult, outcome: Outcome) -> list[str]:
-    lines = field("check", f"{check.id} on {check.flavour}")
-    if outcome.judgement is not None:
-        lines += field("expected", outcome.judgement.expected)
-        lines += field("observed", outcome.judgement.observed)
-        for number, line in enumerate(record_lines(outcome.judgement.evidence)):
-            lines += field("" if number else "evidence", line)
+def profile_lines(profiles: Sequence[ProfileResult], width: int = WIDTH) -> list[str]:
+    """Answer the verdict on each profile that was judged or left out, and the ids of what does not hold."""
+    told = [profile for profile in profiles if profile.verdict != "not-judged"]
+    lines: list[str] = []
+    for profile in told:
+        ids = f": {ranges(profile.deviating)}" if profile.deviating else ""
+        lines += field(profile.name, f"{profile}{ids}", width)
+    return ["profiles:", *lines] if lines else []
+
+
+def totals(results: Mapping[str, RequirementResult], duration_s: float, width: int = WIDTH) -> list[str]:
+    """Answer how many requirements have which verdict."""
+    return _wrap(
+        f"{len(results)} requirements: {_counts(results.values())}, in {duration_s:.1f} s", "", "  ", width
+    )
+
+
+def _same(
+    found: Sequence[tuple[CheckResult, Outcome]],
+) -> list[list[tuple[CheckResult, Outcome]]]:
+    """Group checks that have found the same."""
+    groups: dict[tuple[str, str], list[tuple[CheckResult, Outcome]]] = {}
+    for check, outcome in found:
+        told = outcome.judgement
+        key = (told.expected, told.observed) if told is not None else (outcome.reason, "")
+        groups.setdefault(key, []).append((check, outcome))
+    return list(groups.values())
+
+
+def _places(found: Sequence[tuple[CheckResult, Outcome]]) -> str:
+    """Answer the checks by name, shortly."""
+    names = list(dict.fromkeys(f"{check.id.partition('::')[2]} on {check.flavour}" for check, _ in found))
+    more = f" and {len(names) - CHECKS_SHOWN} more" if len(names) > CHECKS_SHOWN else ""
+    return ", ".join(names[:CHECKS_SHOWN]) + more
+
+
+def _outcome(outcome: Outcome, slack: float | None, width: int) -> list[str]:
+    lines = [] if outcome.judgement is None else _judgement(outcome.judgement, slack, width)
     if outcome.judgement is None or outcome.verdict == "unexpected-pass":
-        lines += field("reason", outcome.reason)
+        lines += field("reason", outcome.reason, width)
     detail = outcome.detail.strip().splitlines()
     for number, line in enumerate(detail[-DETAIL_LINES:]):
         lines.append(f"  {'' if number else 'detail':<10} {line}"[: 2 * WIDTH].rstrip())
     return lines
 
 
-def field(name: str, text: str) -> list[str]:
+def _judgement(judgement: Judgement, slack: float | None, width: int) -> list[str]:
+    expected, observed = (" ".join(text.split()) for text in (judgement.expected, judgement.observed))
+    missing, strange = differences(expected, observed)
+    lines = carets(field("expected", expected, width), INDENT, expected, missing)
+    lines += carets(field("observed", observed, width), INDENT, observed, strange)
+    for number, line in enumerate(record_lines(judgement.evidence)):
+        lines += field("" if number else "evidence", line, width)
+    seers = dict.fromkeys(OBSERVERS.get(record.observer, record.observer) for record in judgement.evidence)
+    if seers and slack is not None:
+        precise = f"stamps agree within {slack:g} s" if slack else "one clock stamps everything"
+        lines += field("seen by", f"{', '.join(seers)}; {precise}", width)
+    return lines
+
+
+def field(name: str, text: str, width: int = WIDTH) -> list[str]:
     """Answer a named value, wrapped and indented."""
-    return _wrap(text, f"  {name:<10} ", " " * 13)
+    return _wrap(text, f"  {name:<10} ", " " * INDENT, width)
 
 
-def _wrap(text: str, first: str, rest: str) -> list[str]:
+def _wrap(text: str, first: str, rest: str, width: int) -> list[str]:
     words = " ".join(text.split())
-    wrap = textwrap.TextWrapper(WIDTH, first, rest, break_long_words=False, break_on_hyphens=False)
+    wrap = textwrap.TextWrapper(width, first, rest, break_long_words=False, break_on_hyphens=False)
     return wrap.wrap(words) or [first.rstrip()]
 
 

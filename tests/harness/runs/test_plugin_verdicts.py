@@ -187,7 +187,9 @@ def test_what_the_reader_sees(finished: Any) -> None:
         assert part in block
     assert "--requirement=BAS-002" in block.split("reproduce")[1]
     assert "...(503 characters)" in block
-    sentences = [line for line in lines if not line.startswith(("  reproduce", "  detail", " " * 12))]
+    sentences = [
+        line for line in lines if not line.startswith(("  reproduce", "next:", "  detail", " " * 12))
+    ]
     assert [line for line in sentences if len(line) > 100] == []
 
 
