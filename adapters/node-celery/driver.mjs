@@ -64,7 +64,7 @@ serve({
       return unsupported("on_message", "a result hears of its end alone");
     const result = results[task_id];
     if (!result)
-      return unsupported("get_by_id", "events come to handles alone");
+      return unsupported("foreign_results", "events come to handles alone");
     try {
       const record =
         result.get() ?? (await heard("ready", result, timeout * 1000));
