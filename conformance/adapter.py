@@ -48,7 +48,7 @@ __all__ = [
     "WorkerSpec",
 ]
 
-#: Every probe task: name -> what it does.  ``self``-less signatures as the caller sees them.
+#: Name of a probe task -> what it does, with its signature as the caller sees it.
 PROBES: Mapping[str, str] = {
     "celeriac.add": "add(x, y): return x + y",
     "celeriac.echo": "echo(*args, **kwargs): return [list of args, kwargs] as received",

@@ -23,9 +23,9 @@ STATES = {
 
 HEAD = """# The specification
 
-Version {version}: {requirements} requirements in {chapters} chapters, one for each section of Celery's calling guide,
-and two more for the bytes and for brokers. Each requirement is one sentence with a permanent number, a level, somebody
-who is bound, and the reason why it is there.
+Version {version}: {requirements} requirements in {chapters} chapters, which follow the sections of Celery's calling
+guide; two more are about the bytes of a message and about brokers. Each requirement is one sentence with a permanent
+number, a level, somebody who is bound, and the reason why it is there.
 
 The marks lead to the requirements: {legend}.
 [All of them in one list](/requirements/index.md); [the schemas](/spec/schemas.md); [the vectors](/spec/vectors.md).

@@ -1,4 +1,4 @@
-"""The checks as a reader sees them: what each promises, which requirements it decides, and its source."""
+"""The checks as a reader of the site sees them: what each promises, which requirements it decides, and its source."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from celeriac import conformance
+from celeriac.conformance.spec_facts import Promise, promises
 
 __all__ = ["Check", "read_checks"]
 
@@ -21,7 +22,7 @@ class Check:
     Attributes:
         id: module and function, such as ``test_basics.py::test_it``.
         requirements: the ids that it decides.
-        says: its docstring, a sentence.
+        says: its promise, a sentence.
         source: its text, decorators included.
         line: where it begins.
     """
@@ -43,23 +44,20 @@ class Check:
         return f"conformance/{self.id.partition('::')[0]}:{self.line}"
 
 
-def read_checks(folder: Path = FOLDER) -> tuple[Check, ...]:
-    """Answer every check in the order of the files, read without importing them."""
-    return tuple(check for path in sorted(folder.glob("test_*.py")) for check in _checks_in(path))
+def read_checks() -> tuple[Check, ...]:
+    """Answer every check in the order of the files."""
+    sources = {name: found for path in sorted(FOLDER.glob("test_*.py")) for name, found in _sources(path)}
+    return tuple(_check(promise, *sources[promise.id]) for promise in promises())
 
 
-def _checks_in(path: Path) -> Iterator[Check]:
+def _check(promise: Promise, source: str, line: int) -> Check:
+    return Check(promise.id, promise.requirements, promise.says, source, line)
+
+
+def _sources(path: Path) -> Iterator[tuple[str, tuple[str, int]]]:
     text = path.read_text(encoding="utf-8")
     lines = text.splitlines()
     for node in ast.parse(text).body:
-        if isinstance(node, ast.FunctionDef) and (named := tuple(_named_by(node))):
+        if isinstance(node, ast.FunctionDef):
             first = min([node.lineno, *(mark.lineno for mark in node.decorator_list)])
-            source = "\n".join(lines[first - 1 : node.end_lineno])
-            says = " ".join((ast.get_docstring(node) or "").split())
-            yield Check(f"{path.name}::{node.name}", named, says, source, first)
-
-
-def _named_by(function: ast.FunctionDef) -> Iterator[str]:
-    for mark in function.decorator_list:
-        if isinstance(mark, ast.Call) and isinstance(mark.func, ast.Name) and mark.func.id == "check":
-            yield from (str(name.value) for name in mark.args if isinstance(name, ast.Constant))
+            yield f"{path.name}::{node.name}", ("\n".join(lines[first - 1 : node.end_lineno]), first)

@@ -20,7 +20,11 @@ def pages(sources: Sources) -> Iterator[tuple[str, str]]:
     yield "quality/flakes", "".join(_flakes(sources))
 
 
-KILLS = """# The kill matrix
+KILLS = """---
+hide-toc: true
+---
+
+# The kill matrix
 
 {caught} of {saboteurs} saboteurs were caught, {passed} of {oddities} oddities passed, by {checks} checks in
 {seconds} s, on {date}. A saboteur is the reference with one place exchanged, so that it breaks one requirement;

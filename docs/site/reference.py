@@ -106,6 +106,8 @@ def _command(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
 
 def _option(action: argparse.Action) -> Sequence[str]:
     metavar = action.metavar if isinstance(action.metavar, str) else action.dest
+    if action.choices and action.metavar is None:
+        metavar = "|".join(map(str, action.choices))
     takes = "" if action.nargs == 0 else f" {metavar}"
     name = f"{', '.join(action.option_strings)}{takes}" if action.option_strings else metavar
     params = {**vars(action), "choices": ", ".join(map(str, action.choices or ()))}

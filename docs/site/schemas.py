@@ -235,7 +235,7 @@ def _vector_page(sources: Sources, name: str, content: Mapping[str, Any]) -> str
     links = ", ".join(f"[{identity}](/requirements/{identity}.md)" for identity in decided)
     return "".join(
         [
-            "---\norphan: true\n---\n\n",
+            "---\norphan: true\nhide-toc: true\n---\n\n",
             f"# {name}\n\n{content['about']}\n\n",
             f"{len(content['cases'])} cases · ",
             f'<a href="{rooted(page, f"vectors/{name}.json")}" download>{name}.json</a> · ',
