@@ -16,7 +16,9 @@ from celeriac.conformance.watchdog import Overdue
 from celeriac.spec import Requirement
 
 __all__ = [
+    "CUT_SHORT",
     "GRAVITY",
+    "NOT_SELECTED",
     "CheckResult",
     "Outcome",
     "RequirementResult",
@@ -38,6 +40,10 @@ GRAVITY = (
     "not-applicable",
     "not-run",
 )
+
+
+#: Why a requirement was not run although it could have been: nobody wanted it, or the run ended too early.
+NOT_SELECTED, CUT_SHORT = "not selected", "the run ended before its check"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from celeriac.conformance import badges
 from celeriac.conformance.evidence import record_lines
+from celeriac.conformance.headline import Hints
 from celeriac.conformance.junit import junit
 from celeriac.conformance.outcome import CheckResult, Outcome, RequirementResult, counts
 from celeriac.conformance.profiles import ProfileResult, profiles
@@ -23,7 +25,7 @@ from celeriac.spec import validator
 
 __all__ = ["Journal", "Pace", "Setting", "document", "write_report"]
 
-FILES = ("results.json", "junit.xml", "summary.md")
+FILES = ("results.json", "junit.xml", "summary.md", *badges.FILES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +108,20 @@ class Journal:
 
 
 def write_report(
-    folder: Path, setting: Setting, results: Mapping[str, RequirementResult], pace: Pace
+    folder: Path,
+    setting: Setting,
+    results: Mapping[str, RequirementResult],
+    pace: Pace,
+    hints: Hints | None = None,
 ) -> dict[str, Any]:
-    """Write ``results.json``, ``junit.xml`` and ``summary.md``; answer the first.
+    """Write ``results.json``, ``junit.xml``, ``summary.md`` and the badges; answer the first.
 
     Args:
         folder: where to; made if need be.
         setting: what was judged, and where.
         results: every requirement of the specification, in order.
         pace: how long the run took.
+        hints: what a reader can do about a failure.
 
     Raises:
         AssertionError: the document breaks the schema ``report``, which is a bug of ours.
@@ -122,10 +129,18 @@ def write_report(
     folder.mkdir(parents=True, exist_ok=True)
     content = document(setting, results, pace)
     (folder / "results.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    (folder / "junit.xml").write_bytes(junit(setting.adapter, _checks(results), pace.duration_s))
+    about = {
+        "implementation": f"{setting.implementation} {setting.version}",
+        "broker": f"{setting.flavour} {setting.broker} ({setting.source})",
+        **{name: getattr(setting, name) for name in ("adapter", "clock", "suite", "spec")},
+    }
+    cases = junit(setting.adapter, _checks(results), about, pace.started, hints)
+    (folder / "junit.xml").write_bytes(cases)
     (folder / "summary.md").write_bytes(
-        summary(setting, results, pace.duration_s).encode(errors="backslashreplace")
+        summary(setting, results, pace, hints).encode(errors="backslashreplace")
     )
+    for name, text in badges.badges(results):
+        (folder / name).write_text(text, encoding="utf-8")
     problems = [error.message for error in validator("report").iter_errors(content)]
     assert not problems, f"results.json breaks its schema: {problems}"
     return content

@@ -16,8 +16,17 @@ from celeriac.conformance.applicability import Scene, obstacle
 from celeriac.conformance.checks import Needs
 from celeriac.conformance.claim import Candidate
 from celeriac.conformance.expectations import Conditions, Expectations
+from celeriac.conformance.headline import Hints
 from celeriac.conformance.options import RunOptions, clock_for
-from celeriac.conformance.outcome import CheckResult, Outcome, RequirementResult, roll_up, share
+from celeriac.conformance.outcome import (
+    CUT_SHORT,
+    NOT_SELECTED,
+    CheckResult,
+    Outcome,
+    RequirementResult,
+    roll_up,
+    share,
+)
 from celeriac.conformance.providers import LINKS
 from celeriac.conformance.report import Journal, Pace, Setting, write_report
 from celeriac.conformance.reproduce import again
@@ -182,15 +191,17 @@ class Run:
     def write(self, exit_code: int) -> dict[str, RequirementResult]:
         """Write the report folder and answer the result of every requirement."""
         results, duration_s = self.conclude(), time.monotonic() - self._started
+        issues = {entry.reason: entry.issue for entry in self.expectations.entries if entry.issue}
+        hints = Hints(self.reproduce, issues, (*self.problems, *self.complaints))
         complete = len(self.results) == len(self.planned)
         if self._journal is not None:
             self._journal.close({"complete": complete, "exit_status": exit_code, "problems": self.problems})
         for flavour in self.options.flavours if self.options.all_brokers else ():
             folder = self.options.report_dir / flavour
             pace = Pace(self._began, duration_s, self._simulated_s([flavour]))
-            write_report(folder, self.settings[flavour], self.conclude(flavour), pace)
+            write_report(folder, self.settings[flavour], self.conclude(flavour), pace, hints)
         pace = Pace(self._began, duration_s, self._simulated_s(self.options.flavours))
-        write_report(self.options.report_dir, self.setting(), results, pace)
+        write_report(self.options.report_dir, self.setting(), results, pace, hints)
         return results
 
     def _simulated_s(self, flavours: Sequence[str]) -> float | None:
@@ -247,8 +258,8 @@ class Run:
         if all(requirement.id not in check.requirements for check in self.collected):
             return "no check"
         if all(requirement.id not in check.requirements for check in self.planned):
-            return "not selected"
-        return "the run ended before its check"
+            return NOT_SELECTED
+        return CUT_SHORT
 
     def _setting(self, flavour: str, stage: Stage | None) -> Setting:
         identity: Mapping[str, Any] = stage.identity if stage else {}

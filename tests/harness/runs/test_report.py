@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from celeriac.conformance.badges import FILES
 from celeriac.spec import load, validator
 
 CHECKS = """
@@ -27,7 +29,7 @@ def test_not_applicable(world, word): raise NotApplicable("not here")
 @check("BAS-008")
 def test_known(world): raise Violation("BAS-008", Judgement("fail", "x", "y"))
 """
-ENTRY = '[[known_failure]]\nrequirement = "BAS-008"\nreason = "a bug"\n'
+ENTRY = '[[known_failure]]\nrequirement = "BAS-008"\nreason = "a bug"\nissue = "owner/name#7"\n'
 
 
 @pytest.fixture
@@ -105,31 +107,38 @@ def test_a_crash_leaves_the_journal(suite: Any) -> None:
 
 
 def test_junit(finished: Any) -> None:
-    """junit.xml tells failures, errors and skips apart, and names the requirements of every case."""
-    suite = ET.parse(finished.folder / "junit.xml").getroot()[0]  # noqa: S314 - written by the run above
+    """junit.xml tells failures, errors and skips apart, with the versions and the time of the run."""
+    root = ET.parse(finished.folder / "junit.xml").getroot()  # noqa: S314 - written by the run above
+    (suite,) = root
     numbers = {name: suite.get(name) for name in ("tests", "failures", "errors", "skipped")}
     assert numbers == {"tests": "6", "failures": "1", "errors": "1", "skipped": "3"}
-    cases = {case.get("name"): case for case in suite}
-    passed = cases["test_pass @embedded"]
-    assert [p.get("value") for p in passed.iter("property") if p.get("name") == "requirement"] == [
-        "BAS-001",
-        "BAS-002",
-    ]
-    assert passed.find("failure") is None
-    failure = cases["test_fail @embedded"].find("failure")
-    assert failure is not None
-    assert "expected: one | two" in (failure.text or "")
-    known = cases["test_known @embedded"].find("skipped")
+    properties = {each.get("name"): each.get("value") for each in suite.iter("property")}
+    assert properties["implementation"] == "Scripted 1.2.3"
+    assert finished.results["started"].startswith(str(suite.get("timestamp")))
+    cases = {case.get("name"): case for case in suite.iter("testcase")}
+    assert cases["test_pass"].findtext("system-out") == "BAS-001: pass\nBAS-002: pass"
+    failure = cases["test_fail"].findtext("failure") or ""
+    assert "expected: one | two" in failure
+    assert "reproduce: pytest . " in failure
+    known = cases["test_known"].find("skipped")
     assert known is not None
-    assert (known.get("type"), known.get("message")) == ("known-failure", "a bug")
+    assert (known.get("type"), known.get("message")) == ("known-failure", "BAS-008: a bug (owner/name#7)")
 
 
 def test_summary(finished: Any) -> None:
-    """summary.md has the counts, and a table of every requirement that is not a plain pass."""
+    """summary.md says how the run ended, what is unexpected with its command, and what was known with its thread."""
     text = (finished.folder / "summary.md").read_text()
-    assert text.startswith("# Scripted 1.2.3: conformance to the Calling API\n")
-    assert "| fail | 1 |" in text
-    assert "| BAS-008 | MUST | " in text.split("## known-failure")[1]
+    assert text.startswith("# Scripted 1.2.3: 1 requirement fails, 1 is in error\n")
+    assert "- expected: one | two\n+ observed: a " in text
+    assert "--requirement=BAS-003\n" in text
+    assert "a bug | [owner/name#7](https://github.com/owner/name/issues/7) |" in text
+
+
+def test_badges(finished: Any) -> None:
+    """The folder has badges of the run and of each profile."""
+    for name in FILES:
+        assert (finished.folder / name).is_file()
+    assert json.loads((finished.folder / "badge.json").read_text())["message"].endswith("1 failed")
 
 
 def test_names_of_checks_are_stable(suite: Any) -> None:
