@@ -57,7 +57,8 @@ def runner(tmp_path: Path) -> dict[str, str]:
     (work / "adapter.toml").write_text(CLAIM)
     (work / "my_adapter.py").write_text(DRIVER)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-    return {**kept, "RUNNER_TEMP": str(temp), "GITHUB_STEP_SUMMARY": str(tmp_path / "summary"), "CI": "true"}
+    files = {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary"), "GITHUB_OUTPUT": str(tmp_path / "output")}
+    return {**kept, **files, "RUNNER_TEMP": str(temp), "CI": "true"}
 
 
 def step(name: str, runner: dict[str, str], **inputs: str) -> subprocess.CompletedProcess[str]:
@@ -89,7 +90,7 @@ def test_inputs_that_are_used_are_declared_and_documented() -> None:
 
 def test_example_of_the_page_is_lawful() -> None:
     """The workflow on the page names only inputs that there are, and those without which the action cannot run."""
-    (example,) = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    example, _ = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     steps = yaml.safe_load(example)["jobs"]["conformance"]["steps"]
     needed = {name for name, each in ACTION["inputs"].items() if each.get("required")}
     given = set(steps[-1]["with"])
@@ -113,8 +114,35 @@ def test_run_ends_with_the_status_of_the_suite_and_leaves_a_summary(runner: dict
     told = step("Summary", runner)
 
     assert (ran.returncode, told.returncode) == (1, 0), ran.stdout + ran.stderr
-    assert "MSG-003" in Path(runner["GITHUB_STEP_SUMMARY"]).read_text()
-    assert (Path(runner["RUNNER_TEMP"]) / "celeriac-report" / "results.json").is_file()
+    assert "<b>fail MSG-003</b>" in Path(runner["GITHUB_STEP_SUMMARY"]).read_text()
+
+
+def test_report_folder_is_where_the_artefact_is_taken_from(runner: dict[str, str]) -> None:
+    """Every file that the page names is in the folder that the action uploads and answers as its output."""
+    step("Run the conformance suite", runner, adapter="adapter.toml", requirement="MSG-003", arguments="-q")
+
+    folder = Path(runner["RUNNER_TEMP"]) / "celeriac-report"
+    (upload,) = (each for each in STEPS if each.get("uses", "").startswith("actions/upload-artifact"))
+    assert upload["with"]["path"] == "${{ runner.temp }}/" + folder.name
+    assert Path(runner["GITHUB_OUTPUT"]).read_text() == f"folder={folder}\n"
+    (judge,) = (each for each in STEPS if each.get("id") == "judge")
+    assert judge["name"] == "Run the conformance suite"
+    assert ACTION["outputs"]["folder"]["value"] == "${{ steps.judge.outputs.folder }}"
+    table = PAGE.partition("## What a run leaves")[2]
+    named = re.findall(r"`([\w-]+\.\w+)`", "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)))
+    assert len(named) > 6
+    assert [name for name in named if not (folder / name).is_file()] == []
+
+
+def test_gitlab_example_names_files_of_the_report() -> None:
+    """The job for GitLab keeps the folder that a run writes by default, and its cases."""
+    _, example = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    artifacts = yaml.safe_load(example)["conformance"]["artifacts"]
+    assert artifacts == {
+        "when": "always",
+        "paths": [".celeriac/"],
+        "reports": {"junit": ".celeriac/junit.xml"},
+    }
 
 
 def test_wrong_word_is_the_users(runner: dict[str, str]) -> None:
