@@ -224,6 +224,13 @@ def test_every_schema_has_an_id_that_names_no_place(capsys: pytest.CaptureFixtur
     assert json.loads(said(capsys, "--schema", "urn:celeriac:schema:claim")) == schema("claim")
 
 
+@pytest.mark.parametrize("name", ["claim", "expectations"])
+def test_schemas_for_editors_stand_alone(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """An editor needs one file for each kind of file that a user writes: nothing in it is defined elsewhere."""
+    content = json.loads(said(capsys, "--schema", name))
+    assert [reference for reference in _references(content) if not reference.startswith("#")] == []
+
+
 def test_schemas_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     """The list has a line with a title for each schema, and for programs its id."""
     lines = said(capsys, "--schemas").splitlines()
