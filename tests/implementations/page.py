@@ -39,7 +39,10 @@ ADAPTERS = (
     "celery",
     "celery-5.7",
     "celery-node",
+    "node-celery",
+    "celery-java",
     "aio-celery",
+    "celery-java",
     "celery-acelery",
     "celery-aio-pool",
     "celery-batches",
@@ -74,8 +77,7 @@ claimed*, and nobody is blamed for it. Known failures are described below; *othe
 expected. Every row, with the ids behind each number, is in [implementations.json](implementations.json).
 
 Others of the field are not here: gopher-celery and gocelery cannot be had from the module proxy that the project
-is built with, node-celery speaks version 1 of the protocol, which the suite does not read from producers, and the
-drivers of rusty-celery and celery-java are not done. What such clients send is among the
+is built with, and the driver of rusty-celery is not done. What such clients send is among the
 [messages](../spec/vectors/messages.json) that every worker is judged by.
 
 """
