@@ -61,9 +61,9 @@ def _lines(
 
 
 def _profiles(results: Mapping[str, RequirementResult]) -> Iterator[str]:
-    yield from ("", "| profile | verdict | does not hold |", "|---|---|---|")
+    yield from ("", "| profile | verdict | does not hold | not claimed |", "|---|---|---|---|")
     for profile in profiles(results):
-        yield f"| {profile.name} | {profile} | {_few(profile.deviating)} |"
+        yield f"| {profile.name} | {profile} | {_few(profile.deviating)} | {_few(profile.unclaimed, 6)} |"
 
 
 def _unexpected(results: Sequence[RequirementResult], hints: Hints, in_full: int) -> Iterator[str]:
@@ -145,9 +145,8 @@ def _left_out(results: Mapping[str, RequirementResult]) -> Iterator[str]:
 
 
 def _where(setting: Setting, pace: Pace) -> Iterator[str]:
-    moved = (
-        "" if pace.simulated_s is None else f", in which {pace.simulated_s:.0f} s passed on virtual clocks"
-    )
+    hours = (pace.simulated_s or 0.0) / 3600
+    moved = f", in which {hours:.1f} h passed on virtual clocks" if hours else ""
     yield from ("", "| | |", "|---|---|")
     for name, value in (
         ("implementation", f"{setting.implementation} {setting.version}"),

@@ -44,6 +44,9 @@ DETAIL_LINES = 24
 #: Most checks of one requirement that are shown in full.
 CHECKS_SHOWN = 3
 
+#: Most requirements that are named where they were not even claimed.
+IDS_SHOWN = 6
+
 #: Columns before the text of a named value.
 INDENT = 13
 
@@ -158,13 +161,19 @@ def fitting(columns: int) -> int:
 
 
 def profile_lines(profiles: Sequence[ProfileResult], width: int = WIDTH) -> list[str]:
-    """Answer the verdict on each profile that was judged or left out, and the ids of what does not hold."""
+    """Answer the verdict on each profile that was judged or left out, and the ids that it rests on."""
     told = [profile for profile in profiles if profile.verdict != "not-judged"]
     lines: list[str] = []
     for profile in told:
-        ids = f": {ranges(profile.deviating)}" if profile.deviating else ""
-        lines += field(profile.name, f"{profile}{ids}", width)
+        text = f"{profile}: {ranges(profile.deviating)}" if profile.deviating else str(profile)
+        if profile.unclaimed and profile.verdict != "not-claimed":
+            text += f"; not claimed: {_some(profile.unclaimed)}"
+        lines += _wrap(text, f"  {profile.name:<12} ", " " * 15, width)
     return ["profiles:", *lines] if lines else []
+
+
+def _some(ids: Sequence[str]) -> str:
+    return ranges(ids) if len(ids) <= IDS_SHOWN else f"{len(ids)} requirements"
 
 
 def totals(results: Mapping[str, RequirementResult], duration_s: float, width: int = WIDTH) -> list[str]:

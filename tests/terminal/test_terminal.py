@@ -9,7 +9,7 @@ import pytest
 from celeriac.conformance.differing import differences
 from celeriac.conformance.history import Record
 from celeriac.conformance.outcome import CheckResult, Outcome, RequirementResult
-from celeriac.conformance.profiles import profiles
+from celeriac.conformance.profiles import ProfileResult, profiles
 from celeriac.conformance.terminal import failure, fitting, profile_lines
 from celeriac.conformance.verdicts import Judgement
 from celeriac.spec import load
@@ -103,7 +103,13 @@ def test_profiles_close_a_run() -> None:
     good = [result("BAS-001", [Outcome("pass")]), result("ETA-001", [SEEN])]
     assert profile_lines(profiles({each.requirement.id: each for each in good})) == [
         "profiles:",
-        "  producer   success, all 1",
-        "  scheduling failed, 1 of 1 broken: ETA-001",
+        "  producer     success, all 1",
+        "  scheduling   failed, 1 of 1 broken: ETA-001",
+    ]
+    unclaimed = tuple(f"LNK-{number:03d}" for number in range(1, 9))
+    some, many = (ProfileResult("workflow", "partial", 2, 2, (), ids) for ids in (unclaimed[:3], unclaimed))
+    assert profile_lines([some, many])[1:] == [
+        "  workflow     partial, 2 of 5 hold; not claimed: LNK-001 to LNK-003",
+        "  workflow     partial, 2 of 10 hold; not claimed: 8 requirements",
     ]
     assert profile_lines(profiles({})) == []

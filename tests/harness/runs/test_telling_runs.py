@@ -51,7 +51,7 @@ def test_order(finished: Any) -> None:
     assert found == sorted(found)
     block = lines[found[0] : found[1]]
     assert lines[found[-1]].removeprefix("next:").strip() == block[-2].removeprefix("  reproduce").strip()
-    assert "  producer   failed, 2 of 3 broken: BAS-002, BAS-003" in lines
+    assert "  producer     failed, 2 of 3 broken: BAS-002, BAS-003" in lines
 
 
 def test_success_is_short(suite: Any) -> None:
