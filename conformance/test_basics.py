@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from celeriac.conformance.history import Record
     from celeriac.conformance.world import World
 
-arguments = st.lists(st.integers() | st.text(max_size=10) | st.none() | st.booleans(), max_size=5)
-keywords = st.dictionaries(st.from_regex(r"[a-z_]{1,10}", fullmatch=True), st.integers(), max_size=4)
+#: Integers that every language can hand to an encoder of JSON; larger ones are the business of SER-013.
+integers = st.integers(-(2**53) + 1, 2**53 - 1)
+
+arguments = st.lists(integers | st.text(max_size=10) | st.none() | st.booleans(), max_size=5)
+keywords = st.dictionaries(st.from_regex(r"[a-z_]{1,10}", fullmatch=True), integers, max_size=4)
 
 #: Options that have nothing to do with each other.
 MANY_OPTIONS = {

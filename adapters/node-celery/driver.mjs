@@ -55,6 +55,7 @@ serve({
       results[result.taskid] = result;
       return { task_id: result.taskid };
     } catch (error) {
+      if (error instanceof TypeError) return raised("encode", error, "none");
       return raised(error.syscall ? "connection" : "timeout", error);
     }
   },

@@ -42,7 +42,7 @@ def test_task_is_named_by_header_correlation_id_or_body(
 
 def test_body_of_version_1_is_read_as_one_of_version_2() -> None:
     """A mapping is read into arguments, keywords and links; as it was on the wire it can be had, too."""
-    links = {"callbacks": [], "errbacks": None, "chain": None, "chord": None}
+    links: dict[str, Any] = {"callbacks": [], "errbacks": None, "chain": None, "chord": None}
 
     assert body_of(published(ONE)) == [[1], {"k": 2}, links]
     assert decoded_body(published(ONE))["id"] == "t1"
