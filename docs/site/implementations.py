@@ -10,6 +10,7 @@ from typing import Any
 
 from celeriac.conformance.claim import Candidate, bundled, find_adapter
 from celeriac.conformance.expectations import Expectation, read_expectations
+from docs.site import signs
 from docs.site.home import matrix
 from docs.site.markdown import details, fenced, rooted, sentence, table
 from docs.site.sources import Sources
@@ -46,6 +47,12 @@ first use, and kept: [versions](/guides/versions.md) says where.
 
 """
 
+BADGES = """## Badges
+
+For a README. Every run writes its own into the report folder; the JSON is an endpoint for shields.io.
+
+"""
+
 
 def index(sources: Sources) -> tuple[str, str]:
     """Answer the page that lists all implementations."""
@@ -77,6 +84,7 @@ def _page(sources: Sources, candidate: Candidate, rows: Sequence[Mapping[str, An
             fenced("\n".join(_command(candidate, row) for row in rows), "console"),
             AFTER_COMMANDS,
             *_ids(rows),
+            *_badges(candidate, rows),
         ]
     )
 
@@ -211,6 +219,16 @@ def _unexpected(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _command(candidate: Candidate, row: Mapping[str, Any]) -> str:
     place = Place(candidate.claim.name, row["broker"])
     return " ".join(["celeriac run", *place.options[1:]])
+
+
+def _badges(candidate: Candidate, rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    yield BADGES
+    for row in rows:
+        page = f"implementations/{candidate.claim.name}"
+        picture, endpoint = (rooted(page, f"{signs.name_of(row)}.{kind}") for kind in ("svg", "json"))
+        badge = signs.badge_of(row)
+        drawn = f'<img src="{picture}" alt="{badge.label}: {badge.message}">'
+        yield f'<p><a href="{picture}">{drawn}</a> <a href="{endpoint}">endpoint</a></p>\n\n'
 
 
 def _ids(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:

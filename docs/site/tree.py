@@ -14,6 +14,7 @@ from docs.site import (
     reference,
     requirements,
     schemas,
+    signs,
     timelines,
     twins,
 )
@@ -40,7 +41,12 @@ def pages_and_files(sources: Sources) -> tuple[Texts, Texts]:
         pages[page] = text
         copied += linked
     pages |= dict(_generated(sources))
-    files = {**dict(schemas.schema_files()), **dict(schemas.vector_files()), **dict(twins.files(sources))}
+    files = {
+        **dict(schemas.schema_files()),
+        **dict(schemas.vector_files()),
+        **dict(twins.files(sources)),
+        **dict(signs.files(sources)),
+    }
     for path in dict.fromkeys(copied):
         files[f"{FILES}/{path}"] = (sources.root / path).read_text(encoding="utf-8")
     return pages, files

@@ -80,6 +80,18 @@ def test_twins_say_what_the_pages_say(html: Path, sources: Sources) -> None:
     assert json.loads((html / "results.json").read_text()) == sources.recorded["implementations"]
 
 
+def test_every_recorded_run_has_its_badge(html: Path, sources: Sources) -> None:
+    """The badge of a run says how many profiles have which verdict, as picture and as endpoint."""
+    for row in sources.rows:
+        endpoint = json.loads((html / f"badges/{row['adapter']}-{row['broker']}.json").read_text())
+        words = dict(reversed(part.split(" ", 1)) for part in endpoint["message"].split(", "))
+        found = [profile["verdict"].replace("-", " ") for profile in row["profiles"].values()]
+        assert {name: int(count) for name, count in words.items()} == {
+            name: found.count(name) for name in words
+        }
+        assert endpoint["message"] in (html / f"badges/{row['adapter']}-{row['broker']}.svg").read_text()
+
+
 def test_python_interface_has_its_docstrings(html: Path) -> None:
     """The reference shows what the docstrings say."""
     assert "Answer the specification of this package" in (html / "reference/python/spec.html").read_text()
