@@ -11,6 +11,7 @@ import pytest
 from celeriac.conformance import terminal
 from celeriac.conformance.ending import Swept
 from celeriac.conformance.evidence import printable
+from celeriac.conformance.likeness import alike, ranges
 from celeriac.conformance.outcome import RequirementResult
 from celeriac.conformance.profiles import profiles
 from celeriac.conformance.progress import Ticker
@@ -111,6 +112,9 @@ class Narrator:
             for result in results.values()
             if result.verdict == verdict
         ]
+        chosen = self._run.options.requirements
+        if chosen is not None:  # what was asked for, before what its checks decide as well
+            unexpected.sort(key=lambda result: result.requirement.id not in chosen)
         for verdict in terminal.UNEXPECTED:
             self._unexpected([result for result in unexpected if result.verdict == verdict])
         self._known([result for result in results.values() if result.verdict == "known-failure"])
@@ -140,19 +144,19 @@ class Narrator:
             return
         self._say(["", f"{len(results)} known failure{'s' * (len(results) > 1)}:"], COLOURS["known-failure"])
         if self._config.option.verbose < 0:
-            ids = terminal.ranges(result.requirement.id for result in results)
+            ids = ranges(result.requirement.id for result in results)
             self._say(terminal.field("", ids, self._width))
             return
         for result in results:
             self._say(terminal.known(result, self._width))
 
     def _unexpected(self, results: list[RequirementResult]) -> None:
-        for first, alike in terminal.alike(results):
+        for first, others in alike(results):
             heading, *rest = terminal.failure(first, self._run.reproduce, self._run.slack, self._width)
             self._say(["", heading], COLOURS[first.verdict])
             self._say(rest)
-            if alike:
-                self._say(terminal.field("likewise", terminal.ranges(alike), self._width))
+            if others:
+                self._say(terminal.field("likewise", ranges(others), self._width))
 
     def _say(self, lines: Iterable[str], colour: str = "") -> None:
         if self._reporter is not None:

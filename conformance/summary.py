@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from celeriac.conformance.evidence import record_lines
 from celeriac.conformance.headline import UNEXPECTED, Hints, headline, is_whole
+from celeriac.conformance.likeness import alike, ranges
 from celeriac.conformance.outcome import CheckResult, Outcome, RequirementResult
 from celeriac.conformance.profiles import profiles
 
@@ -30,6 +31,9 @@ IN_FULL = (40, 10, 3, 0)
 #: Lines of a traceback or a falsifying example; characters of any text.
 DETAIL_LINES, LONGEST = 16, 2000
 
+#: How many checks are named.
+MOST = 12
+
 ISSUE = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)#(?P<number>\d+)")
 
 
@@ -44,7 +48,12 @@ def summary(
 def _lines(
     setting: Setting, results: Mapping[str, RequirementResult], pace: Pace, hints: Hints, in_full: int
 ) -> Iterator[str]:
-    yield f"# {_inline(f'{setting.implementation} {setting.version}')}: {headline(results, hints.problems)}"
+    name = (
+        setting.implementation
+        if setting.version == "unknown"
+        else f"{setting.implementation} {setting.version}"
+    )
+    yield f"# {_inline(name)}: {headline(results, hints.problems)}"
     if not is_whole(results):
         run = sum(result.verdict != "not-run" for result in results.values())
         yield from ("", f"Only a part was run: {run} of {len(results)} requirements.")
@@ -63,16 +72,17 @@ def _lines(
 def _profiles(results: Mapping[str, RequirementResult]) -> Iterator[str]:
     yield from ("", "| profile | verdict | does not hold | not claimed |", "|---|---|---|---|")
     for profile in profiles(results):
-        yield f"| {profile.name} | {profile} | {_few(profile.deviating)} | {_few(profile.unclaimed, 6)} |"
+        yield f"| {profile.name} | {profile} | {ranges(profile.deviating)} | {ranges(profile.unclaimed)} |"
 
 
 def _unexpected(results: Sequence[RequirementResult], hints: Hints, in_full: int) -> Iterator[str]:
     if not results:
         return
     yield from ("", "## Not as expected")
-    for number, result in enumerate(results[:in_full]):
-        yield from _failure(result, hints, is_open=number == 0)
-    if rest := results[in_full:]:
+    groups = alike(results)
+    for number, (result, others) in enumerate(groups[:in_full]):
+        yield from _failure(result, others, hints, is_open=number == 0)
+    if rest := groups[in_full:]:
         yield from (
             "",
             f"And {len(rest)} more:",
@@ -80,12 +90,14 @@ def _unexpected(results: Sequence[RequirementResult], hints: Hints, in_full: int
             "| verdict | id | requirement | reason |",
             "|---|---|---|---|",
         )
-        for result in rest:
-            what = result.requirement
-            yield f"| {result.verdict} | {what.id} | {_cell(what.sentence)} | {_cell(result.reason[:200])} |"
+        for result, others in rest:
+            what, ids = result.requirement, ranges([result.requirement.id, *others])
+            yield f"| {result.verdict} | {ids} | {_cell(what.sentence)} | {_cell(result.reason[:200])} |"
 
 
-def _failure(result: RequirementResult, hints: Hints, *, is_open: bool) -> Iterator[str]:
+def _failure(
+    result: RequirementResult, others: Sequence[str], hints: Hints, *, is_open: bool
+) -> Iterator[str]:
     what = result.requirement
     title = f"<b>{result.verdict} {what.id}</b> ({what.level}, {what.role}): {_code(what.sentence)}"
     yield from (
@@ -94,11 +106,12 @@ def _failure(result: RequirementResult, hints: Hints, *, is_open: bool) -> Itera
         "",
         f"Why: {_inline(what.why)}",
     )
-    found = [(check, outcome) for check, outcome in result.checks if outcome.verdict == result.verdict]
-    check, outcome = found[0]
+    (check, outcome), *rest = [pair for pair in result.checks if pair[1].verdict == result.verdict]
     yield from ("", f"`{check.id}` on {check.flavour}", *_finding(outcome))
-    if others := found[1:]:
-        yield from ("", f"Also {_few([f'`{_function(other)}`' for other, _ in others])}.")
+    if rest:
+        yield from ("", f"Also {_few([f'`{_function(each)}`' for each, _ in rest])}.")
+    if others:
+        yield from ("", f"Likewise {ranges(others)}.")
     yield from (
         "",
         "Check it again:",
@@ -167,9 +180,9 @@ def _block(language: str, lines: Sequence[str]) -> Iterator[str]:
     yield from ("", f"{fence}{language}", *text, fence)
 
 
-def _few(names: Sequence[str], most: int = 12) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+def _few(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
+    return ", ".join(names[:MOST]) + more
 
 
 def _function(check: CheckResult) -> str:

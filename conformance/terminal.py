@@ -5,11 +5,13 @@ Everything here is a function from results to lines of text; ``narrator.py`` say
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from celeriac.conformance.differing import carets, differences
 from celeriac.conformance.evidence import record_lines
+from celeriac.conformance.likeness import ranges
 from celeriac.conformance.outcome import CheckResult, Outcome, RequirementResult, counts
 from celeriac.conformance.profiles import ProfileResult
 from celeriac.conformance.report import Setting
@@ -18,7 +20,6 @@ from celeriac.spec import Chapter
 
 __all__ = [
     "UNEXPECTED",
-    "alike",
     "broker_line",
     "chapter_lines",
     "failure",
@@ -27,7 +28,6 @@ __all__ = [
     "header",
     "known",
     "profile_lines",
-    "ranges",
     "requirement_line",
     "totals",
 ]
@@ -46,6 +46,8 @@ CHECKS_SHOWN = 3
 
 #: Most requirements that are named where they were not even claimed.
 IDS_SHOWN = 6
+
+UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 #: Columns before the text of a named value.
 INDENT = 13
@@ -134,27 +136,6 @@ def failure(
     return [*lines, *(f"  reproduce  {reproduce(requirement.id, flavour)}" for flavour in flavours)]
 
 
-def alike(results: Sequence[RequirementResult]) -> list[tuple[RequirementResult, list[str]]]:
-    """Group results: those of equal reason where no oracle spoke become one, with the ids of the others."""
-    groups: dict[str, list[RequirementResult]] = {}
-    for result in results:
-        judged = any(outcome.judgement is not None for _, outcome in result.checks)
-        groups.setdefault(result.requirement.id if judged else result.reason, []).append(result)
-    return [(first, [other.requirement.id for other in rest]) for first, *rest in groups.values()]
-
-
-def ranges(ids: Iterable[str]) -> str:
-    """Answer ids of requirements in a line, those that follow one another as ``BAS-002 to LNK-005``."""
-    runs: list[list[str]] = []
-    for name in ids:
-        area, _, number = name.partition("-")
-        if runs and runs[-1][-1] == f"{area}-{int(number) - 1:03d}":
-            runs[-1].append(name)
-        else:
-            runs.append([name])
-    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(run) for run in runs)
-
-
 def fitting(columns: int) -> int:
     """Answer how wide lines are on a terminal of so many columns."""
     return min(max(columns, NARROWEST), WIDTH)
@@ -186,11 +167,12 @@ def totals(results: Mapping[str, RequirementResult], duration_s: float, width: i
 def _same(
     found: Sequence[tuple[CheckResult, Outcome]],
 ) -> list[list[tuple[CheckResult, Outcome]]]:
-    """Group checks that have found the same."""
+    """Group checks that have found the same, whatever the ids of their tasks."""
     groups: dict[tuple[str, str], list[tuple[CheckResult, Outcome]]] = {}
     for check, outcome in found:
         told = outcome.judgement
         key = (told.expected, told.observed) if told is not None else (outcome.reason, "")
+        key = (UUID.sub("ID", key[0]), UUID.sub("ID", key[1]))
         groups.setdefault(key, []).append((check, outcome))
     return list(groups.values())
 

@@ -10,10 +10,10 @@ import pytest
 
 from celeriac.conformance.adapter import Adapter, Broken, Call
 from celeriac.conformance.guard import GuardedAdapter
+from celeriac.conformance.likeness import ranges
 from celeriac.conformance.outcome import conclude
 from celeriac.conformance.stage import Stage
 from celeriac.conformance.stages import Stages
-from celeriac.conformance.terminal import ranges
 from celeriac.conformance.verdicts import HarnessError
 
 

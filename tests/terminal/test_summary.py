@@ -80,6 +80,15 @@ def test_headline(outcomes: dict[str, Outcome], words: str, page: Callable[..., 
     assert page(**outcomes).startswith(f"# Mine 5.5.3: {words}\n")
 
 
+def test_errors_of_one_cause_are_told_once(page: Callable[..., str]) -> None:
+    """Requirements in error for the same reason share one block that names them, however many there are."""
+    broken = Outcome("error", "no broker")
+    text = page(BAS_001=broken, BAS_002=broken, BAS_003=broken, LNK_001=broken)
+    assert text.startswith("# Mine 5.5.3: 4 are in error\n")
+    assert text.count("Reason: no broker") == text.count("<details") == 1
+    assert "Likewise BAS-002, BAS-003, LNK-001." in text
+
+
 def test_problems_are_told(page: Callable[..., str]) -> None:
     """A stale expectation is in the first line and in a section of its own."""
     text = page(Hints(problems=("known failure 3 matches nothing",)))

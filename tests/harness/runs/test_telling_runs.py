@@ -72,6 +72,18 @@ def test_selection_tells_of_what_was_selected(suite: Any) -> None:
     assert "profiles:" not in out
 
 
+def test_what_was_asked_for_comes_first(suite: Any) -> None:
+    """A check of the chosen area that breaks another requirement, too, is told under the chosen one first."""
+    suite.checks("""
+        @check("BAS-002", "ETA-001")
+        def test_both(world): world.call("broken")
+    """)
+    out = suite.run("--requirement=ETA").out
+    assert "ERROR  ETA-001" in out
+    assert "likewise   BAS-002" in out
+    assert out.rstrip().splitlines()[-3].endswith("--requirement=ETA-001")
+
+
 def test_quiet(suite: Any) -> None:
     """With -q there is no line per chapter, and known failures are ids."""
     suite.checks(CHECKS)
