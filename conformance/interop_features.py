@@ -207,7 +207,9 @@ FEATURES: Mapping[str, Feature] = {
     "args": Feature(
         lambda n, now: Call("celeriac.echo", (*ARGS, n)), _arrives(*ARGS, None), "args", phase="plain"
     ),
-    "kwargs": Feature(lambda n, now: Call("celeriac.echo", (n,), KWARGS), _arrives(None, **KWARGS), "kwargs"),
+    "kwargs": Feature(
+        lambda n, now: Call("celeriac.echo", (n,), KWARGS), _arrives(None, **KWARGS), "kwargs", ("kwargs",)
+    ),
     "countdown": Feature(_add(countdown=COUNTDOWN), _not_before, "count", ("countdown",)),
     "eta": Feature(_eta, _not_before, "eta", ("eta",)),
     "expires": Feature(_expired, _never, "expires", ("expires",), phase="alone"),
