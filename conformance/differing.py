@@ -12,8 +12,8 @@ __all__ = ["carets", "differences"]
 #: What is one word: an id, a number, letters, anything else alone.
 TOKEN = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+|[^\W\d_]+|.", re.DOTALL)
 
-#: Several words, and nothing that a program would print.
-PROSE = re.compile(r"\s*[A-Za-z,.:;]+(?:\s+[A-Za-z,.:;]+)+\s*")
+#: Several words, or marks between values: nothing that is a value.
+PROSE = re.compile(r"\s*[A-Za-z,.:;]+(?:\s+[A-Za-z,.:;]+)+\s*|[\s'\",.:;]+")
 
 #: The share of the shorter text that must be in the other, too, for their difference to mean anything.
 ALIKE = 0.5

@@ -83,6 +83,7 @@ def test_lines_fit_the_terminal(columns: int) -> None:
     [
         ("the number is 1", "the number is 2", "              ^", "              ^"),
         ("state is 'SUCCESS'", "state is 'FAILURE'", "          ^^^^^^^ ", "          ^^^^^^^ "),
+        ("it is 2030", "it is '2030'", " " * 10, " " * 12),
         ("[1, 2]", "[1, 2]", "      ", "      "),
         ("a start at 5", "nothing was seen", " " * 12, " " * 16),
         (
