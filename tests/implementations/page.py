@@ -42,7 +42,7 @@ ADAPTERS = (
     "node-celery",
     "celery-java",
     "aio-celery",
-    "celery-java",
+    "rusty-celery",
     "celery-acelery",
     "celery-aio-pool",
     "celery-batches",
@@ -77,8 +77,8 @@ claimed*, and nobody is blamed for it. Known failures are described below; *othe
 expected. Every row, with the ids behind each number, is in [implementations.json](implementations.json).
 
 Others of the field are not here: gopher-celery and gocelery cannot be had from the module proxy that the project
-is built with, and the driver of rusty-celery is not done. What such clients send is among the
-[messages](../spec/vectors/messages.json) that every worker is judged by.
+is built with. What such clients send is among the [messages](../spec/vectors/messages.json) that every worker is
+judged by.
 
 """
 
