@@ -191,8 +191,7 @@ class Run:
     def write(self, exit_code: int) -> dict[str, RequirementResult]:
         """Write the report folder and answer the result of every requirement."""
         results, duration_s = self.conclude(), time.monotonic() - self._started
-        issues = {entry.reason: entry.issue for entry in self.expectations.entries if entry.issue}
-        hints = Hints(self.reproduce, issues, (*self.problems, *self.complaints))
+        hints = self.hints
         complete = len(self.results) == len(self.planned)
         if self._journal is not None:
             self._journal.close({"complete": complete, "exit_status": exit_code, "problems": self.problems})
@@ -231,6 +230,12 @@ class Run:
     def duration_s(self) -> float:
         """Answer the seconds since the run was made."""
         return time.monotonic() - self._started
+
+    @property
+    def hints(self) -> Hints:
+        """Answer what a reader can do about failures, and what is wrong with the run itself."""
+        issues = {entry.reason: entry.issue for entry in self.expectations.entries if entry.issue}
+        return Hints(self.reproduce, issues, (*self.problems, *self.complaints))
 
     def reproduce(self, requirement: str, flavour: str) -> str:
         """Answer the command that checks one requirement on one flavour of broker again."""

@@ -97,10 +97,11 @@ def requirement_line(result: RequirementResult, width: int = WIDTH) -> str:
     return line if len(line) <= width else f"{line[: width - 3]}..."
 
 
-def known(result: RequirementResult, width: int = WIDTH) -> list[str]:
-    """Answer a known failure in a line or two: its id and its reason."""
+def known(result: RequirementResult, issues: Mapping[str, str], width: int = WIDTH) -> list[str]:
+    """Answer a known failure in a line or two: its id, its reason, and the thread that discusses it upstream."""
     start = f"  {result.requirement.id}  "
-    return _wrap(result.reason, start, " " * len(start), width)
+    issue = issues.get(result.reason)
+    return _wrap(f"{result.reason} ({issue})" if issue else result.reason, start, " " * len(start), width)
 
 
 def failure(

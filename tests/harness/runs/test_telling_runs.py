@@ -20,6 +20,7 @@ ENTRIES = """
 [[known_failure]]
 requirement = "BAS-003"
 reason = "a bug"
+issue = "owner/name#7"
 
 [[known_failure]]
 requirement = "BAS-004"
@@ -49,6 +50,7 @@ def test_order(finished: Any) -> None:
     )
     found = [next(number for number, line in enumerate(lines) if line.startswith(each)) for each in starts]
     assert found == sorted(found)
+    assert "  BAS-003  a bug (owner/name#7)" in lines
     block = lines[found[0] : found[1]]
     assert lines[found[-1]].removeprefix("next:").strip() == block[-2].removeprefix("  reproduce").strip()
     assert "  producer     failed, 2 of 3 broken: BAS-002, BAS-003" in lines
