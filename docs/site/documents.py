@@ -45,6 +45,7 @@ GENERATED: Mapping[str, str] = {
     "spec/chapters": "spec/index",
     "spec/schemas": "spec/schemas",
     "spec/vectors": "spec/vectors",
+    "spec/guide.json": "spec/guide",
 }
 
 #: Where the site keeps copies of files that documents link to.

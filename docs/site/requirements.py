@@ -13,6 +13,7 @@ from celeriac.conformance.expectations import Expectation, read_expectations
 from celeriac.spec import PROFILES, Chapter, Requirement
 from celeriac.spec.model import GUIDE_SECTIONS, OBSERVED
 from docs.site.checks import Check
+from docs.site.guide import GUIDE
 from docs.site.markdown import details, fenced, inline, sentence, table, threads
 from docs.site.quality import noticed_by
 from docs.site.sources import Sources
@@ -21,7 +22,6 @@ from tests.implementations.page import address
 
 __all__ = ["index", "pages"]
 
-GUIDE = "https://docs.celeryq.dev/en/stable/userguide/calling.html"
 
 INDEX = """# All requirements
 
@@ -232,7 +232,7 @@ def _field(sources: Sources, requirement: Requirement) -> Iterator[str]:
 def _origin(sources: Sources, requirement: Requirement, chapter: Chapter) -> Iterator[str]:
     yield "## Where it comes from\n\n"
     yield f"Chapter [{chapter.title}](/spec/{chapter.slug}.md) of the specification. "
-    yield f"The guide's section [{GUIDE_SECTIONS[requirement.guide]}]({GUIDE}#guide-{requirement.guide})"
+    yield f"The guide's section [{GUIDE_SECTIONS[requirement.guide]}]({GUIDE}#{requirement.guide})"
     claims = sources.claims_of.get(requirement.id, ())
     yield " says, in our own words:\n\n" if claims else " leaves it open.\n\n"
     yield "".join(f"* {claim}\n" for claim in claims) + ("\n" if claims else "")

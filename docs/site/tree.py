@@ -7,6 +7,7 @@ from pathlib import Path
 
 from docs.site import (
     chapters,
+    guide,
     home,
     implementations,
     interop,
@@ -25,6 +26,10 @@ from docs.site.sources import Sources
 __all__ = ["pages_and_files", "write"]
 
 Texts = dict[str, str]
+
+#: Documents whose tables want the room of the list of headings, and what gives it to them.
+WIDE = ("brokers", "field-faults")
+HIDE_TOC = "---\nhide-toc: true\n---\n\n"
 
 #: Where the version matrix gets its pictures.
 PICTURES_BEFORE = "## What becomes of a delivery that is held"
@@ -56,7 +61,8 @@ def _linking(sources: Sources) -> Iterator[tuple[str, str, list[str]]]:
     """Answer page, text and linked files of what stands in the repository as Markdown."""
     for path, page in DOCUMENTS.items():
         text, linked = read_document(sources.root, path, sources.requirements)
-        yield page, _with_pictures(sources, text) if page == "brokers" else text, linked
+        pictured = _with_pictures(sources, text) if page == "brokers" else text
+        yield page, f"{HIDE_TOC}{pictured}" if page in WIDE else pictured, linked
     yield from chapters.pages(sources)
     yield _home(sources)
 
@@ -78,12 +84,13 @@ def _home(sources: Sources) -> tuple[str, str, list[str]]:
         if mark not in given:
             raise SiteError(f"{path} lacks the line {mark}")
         given = given.replace(mark, parts[name])
-    return "index", f"---\nhide-toc: true\n---\n\n{given}\n{TOC}", linked
+    return "index", f"{HIDE_TOC}{given}\n{TOC}", linked
 
 
 def _generated(sources: Sources) -> Iterator[tuple[str, str]]:
     yield chapters.index(sources)
     yield requirements.index(sources)
+    yield guide.page()
     yield from requirements.pages(sources)
     yield from schemas.schema_pages(sources)
     yield from schemas.vector_pages(sources)
@@ -115,6 +122,7 @@ TOC = "".join(
             "Specification",
             "spec/index",
             "requirements/index",
+            "spec/guide",
             "spec/schemas",
             "spec/vectors",
         ),
