@@ -160,3 +160,14 @@ def test_pairs_are_told_by_the_worst_of_their_features(row: Any, expected: tuple
     """A pair in which something is lost is marked as that, however much of it works."""
     style, _, words = interop.cell_of(row)
     assert (style, ", ".join(words)) == expected
+
+
+def test_interop_page_has_every_pair(sources: Sources, pages: dict[str, str]) -> None:
+    """Each recorded pair of producer and worker is a cell of the table of its broker, with the number of what works."""
+    pairs = sources.recorded["interop"]["pairs"]
+    cells = re.findall(
+        r'<td data-label="([^"]+)"><span class="verdict [a-z-]+">.*?</span> (\d+ of \d+)', pages["interop"]
+    )
+    works = [sum(each["outcome"] == "works" for each in pair["features"].values()) for pair in pairs]
+    told = [f"{count} of {len(pair['features'])}" for count, pair in zip(works, pairs, strict=True)]
+    assert sorted(cells) == sorted(zip((pair["worker"] for pair in pairs), told, strict=True))
