@@ -76,14 +76,15 @@ class RedisBackend:
     def receive(self, task_id: str, seen: int, timeout: float | None) -> None:
         """Read publications for at most ``timeout`` seconds, or until something arrives.
 
-        A subscription that was lost, or never made because another process called the task, is made again, and
-        then the key says what was missed.
+        A subscription that was lost, or never made because another process called the task, is made again.  The
+        key says what was missed meanwhile, and what a worker has stored that publishes nothing.
         """
         try:
             if task_id not in self._subscribed:
                 self.prepare(None, task_id)
                 self._read_key(task_id)
-            self._read_publications(timeout)
+            if not self._read_publications(1.0 if timeout is None else min(1.0, timeout)):
+                self._read_key(task_id)
         except self.errors as error:
             logger.warning("the connection that results arrive on was lost: %s", error)
             self._drop_subscriptions()
@@ -116,17 +117,24 @@ class RedisBackend:
     def _read_key(self, task_id: str) -> None:
         data = self._client.get(self._prefix + task_id)
         record = None if data is None else self._decoded(data)
-        known = self._records[task_id]
-        if record is not None and not any(earlier["status"] in READY_STATES for earlier in known):
-            known.append(record)
+        if record is not None and (record["status"] in READY_STATES or not self._records[task_id]):
+            self._note(record)
 
-    def _read_publications(self, timeout: float | None) -> None:
-        message = self._pubsub.get_message(timeout=1.0 if timeout is None else timeout)
+    def _read_publications(self, timeout: float) -> bool:
+        """Answer whether anything arrived within ``timeout`` seconds."""
+        first = message = self._pubsub.get_message(timeout=timeout)
         while message is not None:
             record = self._decoded(message["data"]) if message["type"] == "message" else None
             if record is not None:
-                self._records[record["task_id"]].append(record)
+                self._note(record)
             message = self._pubsub.get_message(timeout=0)
+        return first is not None
+
+    def _note(self, record: Mapping[str, Any]) -> None:
+        """Keep a record, unless the end of its task is known: key and publication both tell of it."""
+        known = self._records[record["task_id"]]
+        if not any(earlier["status"] in READY_STATES for earlier in known):
+            known.append(record)
 
     def _decoded(self, data: bytes) -> Mapping[str, Any] | None:
         content_type, encoding = _labels(self._settings.result_serializer)

@@ -102,6 +102,22 @@ def test_another_process_reads_the_key(app: App, url: str) -> None:
         assert other.AsyncResult("nobody").state == "PENDING"
 
 
+@pytest.mark.parametrize("waits_before", [False, True])
+def test_a_record_that_nobody_publishes_is_read(app: App, client: Any, waits_before: bool) -> None:
+    """Whoever called a task gets a record that a worker has stored without a word, whenever the wait began."""
+    result = app.send_task("nobody.runs.this")
+    record = {"task_id": result.id, "status": "SUCCESS", "result": 4, "traceback": None, "children": []}
+    seen: list[Any] = []
+    waiter = threading.Thread(target=lambda: seen.append(result.get(DEADLINE)))
+    if waits_before:
+        waiter.start()
+    client.set(f"celery-task-meta-{result.id}", json.dumps(record))
+    if not waits_before:
+        waiter.start()
+    waiter.join()
+    assert seen == [4]
+
+
 def test_success_stays(app: App) -> None:
     """A failing second run leaves the record of the first alone."""
     with at_work(app):
