@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["KINDS", "History", "Record"]
+__all__ = ["BY_WORKERS", "KINDS", "History", "Record"]
 
 #: Every kind of record and the fields it carries (``connection`` is an int, unique per run).
 KINDS: Mapping[str, str] = {
@@ -45,6 +45,11 @@ KINDS: Mapping[str, str] = {
     "errback": "worker, task_id (of the failed task), exc_type, exc_message, has_traceback, args",
     "stopped": "worker, exit_code",
 }
+
+#: The kinds that need a worker: when all workers have ended, none follows, but for what observers are still to note.
+BY_WORKERS = frozenset(
+    ("acked", "rejected", "requeued", "stored", "announced", "started", "ended", "retried", "errback")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +145,14 @@ class History:
     def first(self, *kinds: str, **fields: Any) -> Record | None:
         """Answer the first record of these kinds with these values, or None."""
         return next(iter(self.of(*kinds, **fields)), None)
+
+    def is_over(self, kinds: Collection[str], workers: Collection[str], before: float) -> bool:
+        """Answer whether none of these records can follow, because each of ``workers`` has ended before that moment.
+
+        Where there never was a worker, nothing is over: whoever else causes such records has yet to begin.
+        """
+        gone = {record.worker for record in self.of("stopped") if record.at < before}
+        return bool(workers) and BY_WORKERS.issuperset(kinds) and gone.issuperset(workers)
 
     def task(self, task_id: str) -> list[Record]:
         """Answer everything that is known of one task, in order."""

@@ -63,6 +63,7 @@ class Stage(ABC):
         lateness: seconds by which something punctual may be seen late.
         jitter: the same for the shortest of several gaps.
         patience: seconds after which something that has not happened never will.
+        grace: seconds after the end of the last worker in which its traces may still be noted, None where time is free.
         answer: seconds that an implementation may wait for something within one request.
         horizon: seconds that can pass in one check at the most.
         repeats: how often a gap is measured at the most.
@@ -88,6 +89,7 @@ class Stage(ABC):
     lateness: float
     jitter: float
     patience: float
+    grace: float | None = None
     answer: float
     horizon: float
     repeats: int
@@ -114,6 +116,7 @@ class Stage(ABC):
         self.missing: Mapping[str, str] = self.identity.get("missing", {})
         self.notes: list[tuple[str, Any]] = []
         self._numbers = itertools.count(1)
+        self._workers: set[str] = set()
 
     @property
     @abstractmethod
@@ -127,6 +130,10 @@ class Stage(ABC):
     def lateness_after(self, seconds: float) -> float:
         """Answer the seconds by which something punctual may be seen late that comes so long after what preceded."""
         return self.lateness
+
+    def nothing_follows(self, kinds: Collection[str]) -> bool:
+        """Answer whether no such record can come any more, because every worker of the scenario has ended."""
+        return self.grace is not None and self.history.is_over(kinds, self._workers, self.now() - self.grace)
 
     def prepare(self, leases: Iterable[Lease]) -> None:  # noqa: B027 - a stage may have nothing to prepare
         """Learn which kinds of broker time-outs scenarios will ask for."""
@@ -153,6 +160,10 @@ class Stage(ABC):
 
     def request(self, operation: str, *args: Any, **kwargs: Any) -> Answer:
         """Ask the adapter; whatever it raises is ``Broken``."""
+        if operation == "begin":
+            self._workers.clear()
+        elif operation == "start_worker":
+            self._workers.add(args[0].name)
         try:
             with waiting(f"waiting for the adapter to answer {operation!r}", now=self.now):
                 return getattr(self.adapter, operation)(*args, **kwargs)  # type: ignore[no-any-return]

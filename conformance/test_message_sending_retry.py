@@ -166,9 +166,11 @@ def test_default_schedule(world: World) -> None:
 
 @check("RTY-004")
 def test_retry_is_on_by_default(world: World) -> None:
-    """A call that says nothing about retry makes more than one attempt."""
-    moments, _ = call_in_vain(world)
-    world.require("RTY-004", len(moments) > 1, "more than one attempt", f"{len(moments)}")
+    """A call that says nothing about retry makes more than one attempt before it raises."""
+    moments, called = call_in_vain(world)  # whoever answers an id has waited for no attempt
+    holds = len(moments) > 1 and isinstance(called.answer, Raised)
+    observed = f"{len(moments)}, and the answer {called.answer}"
+    world.require("RTY-004", holds, "more than one attempt, and then an error", observed)
 
 
 @check("RTY-005")

@@ -42,6 +42,7 @@ class TravelStage(WallStage):
     kind = "travel"
     simulated_s: float = 0.0
     patience = 7_500.0
+    grace = None
     horizon = 3 * 86_400.0
 
     def __init__(

@@ -38,6 +38,7 @@ class WallStage(Stage):
     lateness = 1.0
     jitter = 0.12
     patience = 20.0
+    grace: float | None = 2.0
     answer = patience
     horizon = 60.0
     repeats = 3

@@ -313,7 +313,7 @@ class World(Calling):
             self.stage.clock.advance(seconds)
 
     def wait(self, *kinds: str, timeout: float | None = None, count: int = 1, **fields: Any) -> Record | None:
-        """Wait until ``count`` such records are there; answer the last of them, or None after ``timeout`` s."""
+        """Wait for ``count`` such records; answer the last, None after ``timeout`` s or when all workers have ended."""
         self._require_results(kinds)
         patience = self.stage.patience if timeout is None else timeout
 
@@ -321,7 +321,7 @@ class World(Calling):
             return len(self.history.of(*kinds, **fields)) >= count
 
         with waiting(_awaited(kinds, fields), limit=patience, now=self.stage.now):
-            self.stage.clock.wait_for(there, patience)
+            self.stage.clock.wait_for(lambda: there() or self.stage.nothing_follows(kinds), patience)
         records = self.history.of(*kinds, **fields)
         return records[count - 1] if len(records) >= count else None
 
