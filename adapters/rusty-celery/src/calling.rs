@@ -109,6 +109,9 @@ fn bound<T: Task>(args: &Value, kwargs: &Value) -> Result<Map<String, Value>, An
             return Err(ill_typed(format!("{} is given {name} twice", T::NAME)));
         }
     }
+    if T::NAME == retry::NAME {
+        named.entry("countdown").or_insert(json!(0)); // an argument of a task has no default, the probe's is 0
+    }
     Ok(named)
 }
 
