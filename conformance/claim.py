@@ -88,6 +88,12 @@ class Claim:
     folder: Path | None = None
     build: Build | None = None
 
+    @property
+    def offered(self) -> dict[str, Any]:
+        """Answer what the claim offers, as JSON."""
+        lists = {name: list(getattr(self, name)) for name in ("roles", "links", "clocks", "modes")}
+        return {**lists, "features": dict(self.features)}
+
     def claims(self, feature: str) -> bool:
         """Answer whether the claim promises a feature.
 

@@ -20,6 +20,7 @@ from celeriac.conformance.environments import BuildError, make
 from celeriac.conformance.leftovers import scratch_folder
 from celeriac.conformance.nearest import did_you_mean
 from celeriac.conformance.providers import LINKS, Unavailable, find
+from celeriac.conformance.reading import ReadingError
 from celeriac.conformance.scaffold import LANGUAGES, ScaffoldError, new_adapter
 from celeriac.conformance.spec_command import NotThere, add_arguments, perform
 from celeriac.conformance.updating import UpdateError, update
@@ -63,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         return int(arguments.do(arguments))
-    except (ClaimError, BuildError, UpdateError, ScaffoldError, Unavailable, NotThere) as error:
+    except (ClaimError, BuildError, UpdateError, ScaffoldError, Unavailable, NotThere, ReadingError) as error:
         return _refuse(arguments.command, str(error))
 
 
@@ -118,6 +119,9 @@ def _parser() -> tuple[argparse.ArgumentParser, Collection[str]]:
         help="folder of a finished run's report; repeatable; default: .celeriac",
     )
     expectations.add_argument("--adapter", metavar="NAME", help="as in run; default: the report's")
+    report = command("report", "make report.html of what a run has written, however it ended", _report)
+    report.add_argument("folder", metavar="FOLDER", help="of the report; or its results.jsonl")
+    report.add_argument("--compare", metavar="OLD", help="as in run")
     crossing = command("interop", "cross every producer with every worker, in one table", _interop)
     crossing.add_argument(
         "--adapter",
@@ -215,6 +219,19 @@ def _expectations(arguments: argparse.Namespace) -> int:
     lines, done = update(arguments.report or [".celeriac"], arguments.adapter, write=arguments.write)
     print("\n".join(lines))
     return 0 if done else 1
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from celeriac.conformance.page import write_page
+    from celeriac.conformance.reading import outcomes, read
+
+    place = Path(arguments.folder)
+    old = outcomes(Path(arguments.compare)) if arguments.compare else None
+    lacking = read(place).lacking
+    print(write_page(place, old))
+    if lacking:
+        print(lacking, file=sys.stderr)
+    return 0
 
 
 def _interop(arguments: argparse.Namespace) -> int:

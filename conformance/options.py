@@ -45,6 +45,13 @@ OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         {"metavar": "DIR", "default": ".celeriac", "help": "where the report goes (default: .celeriac)"},
     ),
     (
+        "--compare",
+        {
+            "metavar": "OLD",
+            "help": "an earlier report: its folder or results file; report.html says what is new",
+        },
+    ),
+    (
         "--requirement",
         {
             "metavar": "ID",
@@ -82,6 +89,7 @@ class RunOptions:
         require_brokers: a broker that cannot be had is an error; always so for one that a URL names.
         deadline_s: seconds an adapter may take for one answer.
         all_brokers: whether ``--broker=all`` was given: every flavour whose link the claim names.
+        compare: the earlier report to compare with, None for none.
     """
 
     flavours: tuple[str, ...]
@@ -93,6 +101,7 @@ class RunOptions:
     require_brokers: bool
     deadline_s: float
     all_brokers: bool = False
+    compare: Path | None = None
 
     @property
     def managed(self) -> bool:
@@ -156,6 +165,7 @@ def read_options(config: pytest.Config, spec: Spec, claim: Claim) -> RunOptions:
         require_brokers=get("--require-brokers") or _is_url(source) or in_ci(),
         deadline_s=_seconds(get("--deadline")),
         all_brokers=all_brokers,
+        compare=config.invocation_params.dir / get("--compare") if get("--compare") else None,
     )
 
 

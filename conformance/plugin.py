@@ -31,6 +31,7 @@ from celeriac.conformance.options import add_options, clock_for, in_ci, read_opt
 from celeriac.conformance.outcome import GRAVITY, Outcome, conclude, worst
 from celeriac.conformance.progress import Ticker, waiting
 from celeriac.conformance.providers import LINKS
+from celeriac.conformance.reading import ReadingError
 from celeriac.conformance.reproduce import started_as
 from celeriac.conformance.run import PlannedCheck, Run, exit_status
 from celeriac.conformance.verdicts import HarnessError
@@ -232,6 +233,8 @@ class Conformance:
             raise pytest.UsageError(f"no check is selected: other options leave none of {len(self._checks)}")
         try:
             self.run.start()
+        except ReadingError as error:
+            raise pytest.UsageError(f"--compare: {error}") from None
         except OSError as error:
             place = self.run.options.report_dir
             reason = error.strerror or error

@@ -1,7 +1,8 @@
 """The report folder: what other tools read.
 
-``results.jsonl`` grows while the run goes on (a header, a line per check, a footer), so that a crash leaves what
-was found so far.  ``results.json`` (schema ``report``), ``junit.xml`` and ``summary.md`` are written at the end.
+``results.jsonl`` (``journal.py``) grows while the run goes on, so that a crash leaves what was found so far, and
+``report.html`` is made from it.  ``results.json`` (schema ``report``), ``junit.xml`` and ``summary.md`` are written at
+the end.
 ``--broker=all`` writes them for all brokers together and, in a folder each, for every flavour.
 """
 
@@ -11,21 +12,20 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from celeriac.conformance import badges
-from celeriac.conformance.evidence import record_lines
 from celeriac.conformance.headline import Hints
 from celeriac.conformance.junit import junit
-from celeriac.conformance.outcome import CheckResult, Outcome, RequirementResult, counts
+from celeriac.conformance.outcome import CheckResult, RequirementResult, counts
 from celeriac.conformance.profiles import ProfileResult, profiles
 from celeriac.conformance.providers import LINKS
 from celeriac.conformance.summary import summary
 from celeriac.spec import validator
 
-__all__ = ["Journal", "Pace", "Setting", "document", "write_report"]
+__all__ = ["Pace", "Setting", "document", "empty", "write_report"]
 
-FILES = ("results.json", "junit.xml", "summary.md", *badges.FILES)
+FILES = ("results.json", "junit.xml", "summary.md", "report.html", *badges.FILES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,39 +72,16 @@ class Pace:
     simulated_s: float | None = None
 
 
-class Journal:
-    """``results.jsonl``: every line is on disk before the next check starts.
-
-    Args:
-        folder: the report folder; made if need be, an older report in it is removed.
-        header: what was asked for.
+def empty(folder: Path) -> None:
+    """Make a report folder, or remove what an earlier run has left in it.
 
     Raises:
         OSError: the folder cannot be made or written to.
     """
-
-    def __init__(self, folder: Path, header: Mapping[str, Any]) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        for place in (folder, *(folder / flavour for flavour in LINKS)):
-            for name in FILES:
-                (place / name).unlink(missing_ok=True)
-        self._file: IO[str] = (folder / "results.jsonl").open("w", encoding="utf-8")
-        self._write("header", header)
-
-    def add(self, result: CheckResult) -> None:
-        """Append a check that has ended."""
-        outcomes = {name: _outcome(outcome) for name, outcome in result.outcomes.items()}
-        fields = {"id": result.id, "broker": result.flavour, "duration_s": round(result.duration_s, 6)}
-        self._write("check", {**fields, "verdict": result.verdict, "requirements": outcomes})
-
-    def close(self, footer: Mapping[str, Any]) -> None:
-        """Append the footer and close the file; without it the run did not reach its end."""
-        self._write("footer", footer)
-        self._file.close()
-
-    def _write(self, record: str, fields: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps({"record": record, **fields}, default=str) + "\n")
-        self._file.flush()
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in (folder, *(folder / flavour for flavour in LINKS)):
+        for name in FILES:
+            (place / name).unlink(missing_ok=True)
 
 
 def write_report(
@@ -189,15 +166,6 @@ def _requirement(result: RequirementResult) -> dict[str, Any]:
     ]
     fields = {"level": requirement.level, "role": requirement.role, "verdict": result.verdict}
     return {**fields, "checks": checks}
-
-
-def _outcome(outcome: Outcome) -> dict[str, Any]:
-    fields = {"verdict": outcome.verdict, "reason": outcome.reason}
-    if outcome.judgement is not None:
-        judgement = outcome.judgement
-        fields |= {"expected": judgement.expected, "observed": judgement.observed}
-        return {**fields, "detail": outcome.detail, "evidence": record_lines(judgement.evidence)}
-    return {**fields, "detail": outcome.detail}
 
 
 def _checks(results: Mapping[str, RequirementResult]) -> list[CheckResult]:

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from celeriac.conformance import reading
 from celeriac.conformance.applicability import Scene, obstacle
 from celeriac.conformance.checks import Needs
 from celeriac.conformance.claim import Candidate
 from celeriac.conformance.expectations import Conditions, Expectations
 from celeriac.conformance.headline import Hints
+from celeriac.conformance.journal import Journal, conclusions
 from celeriac.conformance.options import RunOptions, clock_for
 from celeriac.conformance.outcome import (
     CUT_SHORT,
@@ -27,8 +29,9 @@ from celeriac.conformance.outcome import (
     roll_up,
     share,
 )
+from celeriac.conformance.page import write_page
 from celeriac.conformance.providers import LINKS
-from celeriac.conformance.report import Journal, Pace, Setting, write_report
+from celeriac.conformance.report import Pace, Setting, empty, write_report
 from celeriac.conformance.reproduce import again
 from celeriac.conformance.verdicts import NotApplicable
 from celeriac.spec import Chapter, Requirement, Spec
@@ -96,6 +99,7 @@ class Run:
         self._missing: dict[str, Mapping[str, str]] = {}
         self._stages: dict[str, Stage] = {}
         self._journal: Journal | None = None
+        self._old: reading.Old | None = None
         self._began = datetime.now(UTC).isoformat(timespec="seconds")
         self._started = time.monotonic()
 
@@ -106,11 +110,14 @@ class Run:
         header = {
             "suite": {"version": version("celeriac")},
             "spec": {"version": self.spec.version},
-            "adapter": {"name": self.claim.name},
+            "adapter": {"name": self.claim.name, "title": self.claim.title},
             "brokers": self.options.flavours,
+            "claim": self.claim.offered,
             "started": self._began,
             "checks": len(self.planned),
         }
+        self._old = reading.outcomes(self.options.compare) if self.options.compare else None
+        empty(self.options.report_dir)
         self._journal = Journal(self.options.report_dir, header)
 
     def survey(self, whole: bool) -> None:
@@ -126,6 +133,9 @@ class Run:
         self.settings[flavour] = self._setting(flavour, stage)
         self._missing[flavour] = stage.missing
         self._stages[flavour] = stage
+        if self._journal is not None:
+            tick = getattr(stage, "tick", None)
+            self._journal.stage({**asdict(self.settings[flavour]), "tick_s": tick})
         return self.settings[flavour]
 
     # -- while it goes on -----------------------------------------------------------------------------
@@ -162,7 +172,8 @@ class Run:
         notes.clear()
         self.results.append(result)
         if self._journal is not None:
-            self._journal.add(result)
+            history = getattr(self._stages.get(check.flavour), "history", ())
+            self._journal.add(result, history, self.slack(check.flavour), self.reproduce)
         return result
 
     def finished_chapters(self, check: PlannedCheck) -> list[Chapter]:
@@ -194,13 +205,16 @@ class Run:
         hints = self.hints
         complete = len(self.results) == len(self.planned)
         if self._journal is not None:
-            self._journal.close({"complete": complete, "exit_status": exit_code, "problems": self.problems})
+            told = {"exit_status": exit_code, "duration_s": round(duration_s, 3)}
+            self._journal.close({"complete": complete, **told, **conclusions(results, hints)})
         for flavour in self.options.flavours if self.options.all_brokers else ():
             folder = self.options.report_dir / flavour
             pace = Pace(self._began, duration_s, self._simulated_s([flavour]))
             write_report(folder, self.settings[flavour], self.conclude(flavour), pace, hints)
         pace = Pace(self._began, duration_s, self._simulated_s(self.options.flavours))
         write_report(self.options.report_dir, self.setting(), results, pace, hints)
+        if self._journal is not None:
+            write_page(self.options.report_dir, self._old)
         return results
 
     def _simulated_s(self, flavours: Sequence[str]) -> float | None:

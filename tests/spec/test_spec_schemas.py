@@ -191,6 +191,7 @@ GOOD: dict[str, list[Any]] = {
         {"known_failure": [{"check": "test_eta", "reason": "It is early.", "when": {"broker": ["redis", "valkey"]}}]},
     ],
     "report": [REPORT],
+    "journal": spec.schema("journal")["examples"],
     "matrix": [MATRIX, {"runs": [], "versions": [], "promises": []}],
 }  # fmt: skip
 
@@ -308,6 +309,12 @@ BAD: dict[str, list[Any]] = {
         {**MATRIX, "runs": [{**MATRIX["runs"][0], "why_not": None}]},
         {**MATRIX, "versions": [{**MATRIX["versions"][0], "own": {"policy": "pass"}}]},
         {**MATRIX, "promises": [{**MATRIX["promises"][0], "verdict": "maybe"}]},
+    ],
+    "journal": [
+        {"record": "header"},
+        {**spec.schema("journal")["examples"][0], "record": "check"},
+        {**spec.schema("journal")["examples"][1], "verdict": "ok"},
+        {**spec.schema("journal")["examples"][1], "password": "it"},
     ],
     "report": [
         *[without(REPORT, key) for key in REPORT],

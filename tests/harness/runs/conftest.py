@@ -177,7 +177,9 @@ class Finished:
 
     @property
     def journal(self) -> list[Any]:
-        return [json.loads(line) for line in (self.folder / "results.jsonl").read_text().splitlines()]
+        """Answer header, checks and footer; what a stage says of itself is left out."""
+        lines = (self.folder / "results.jsonl").read_text().splitlines()
+        return [line for line in map(json.loads, lines) if line["record"] != "stage"]
 
     def verdict(self, requirement: str) -> str:
         return str(self.results["requirements"][requirement]["verdict"])

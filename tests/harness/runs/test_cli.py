@@ -130,7 +130,17 @@ def test_help_fits_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     page = capsys.readouterr().out
     assert max(map(len, page.splitlines())) <= 80
     names = re.findall(r"^    (\S+) +\S", page, re.MULTILINE)
-    assert names == ["run", "doctor", "new-adapter", "expectations", "interop", "build", "adapters", "spec"]
+    assert names == [
+        "run",
+        "doctor",
+        "new-adapter",
+        "expectations",
+        "report",
+        "interop",
+        "build",
+        "adapters",
+        "spec",
+    ]
     for name in names:
         assert main([name, "--help"]) == 0
         text = capsys.readouterr().out

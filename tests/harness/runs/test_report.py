@@ -81,7 +81,7 @@ def test_journal_grows_while_the_run_goes_on(suite: Any) -> None:
         @check("BAS-002")
         def test_second(world):
             lines = open({str(journal)!r}).read().splitlines()
-            assert len(lines) == 2 and "test_first" in lines[1], lines
+            assert len(lines) == 3 and "test_first" in lines[2], lines
     """)
     assert suite.run().status == 0
 
@@ -102,8 +102,8 @@ def test_a_crash_leaves_the_journal(suite: Any) -> None:
     out = suite.folder / "out"
     assert [path.name for path in out.iterdir()] == ["results.jsonl"]
     lines = (out / "results.jsonl").read_text().splitlines()
-    assert len(lines) == 2
-    assert "test_first" in lines[1]
+    assert len(lines) == 3
+    assert "test_first" in lines[2]
 
 
 def test_junit(finished: Any) -> None:

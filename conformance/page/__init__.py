@@ -1,0 +1,207 @@
+"""``report.html``: one file that needs neither network nor server, made from ``results.jsonl`` alone."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from celeriac.conformance.outcome import GRAVITY, RequirementResult
+from celeriac.conformance.page.elements import Child, Element, el, html, prose
+from celeriac.conformance.page.failures import anchor, badge, entry
+from celeriac.conformance.page.first import compared, identity, profile_table
+from celeriac.conformance.reading import Old, Reading, read
+from celeriac.spec import PROFILES, Chapter, Spec, load
+from celeriac.spec.model import LEVELS
+
+__all__ = ["MAX_BYTES", "page", "write_page"]
+
+HERE = Path(__file__).parent
+
+#: How large a page may get, and what the requirements that hold may take of it.
+MAX_BYTES, RESERVED = 300_000, 15_000
+
+#: Verdicts with an entry of their own, in the order of the page.
+SECTIONS: Mapping[str, str] = {
+    "fail": "Failures",
+    "error": "Errors",
+    "unexpected-pass": "Unexpected passes",
+    "inconclusive": "Undecided",
+    "known-failure": "Known failures",
+}
+
+Results = Mapping[str, RequirementResult]
+Checks = Mapping[str, list[Mapping[str, Any]]]
+
+
+def write_page(folder: Path, old: Old | None = None) -> Path:
+    """Write ``report.html`` of the ``results.jsonl`` in a report folder, or beside the file; answer its path.
+
+    Raises:
+        ReadingError: there is no journal.
+        OSError: the page cannot be written.
+    """
+    place = folder if folder.is_dir() else folder.parent
+    path = place / "report.html"
+    path.write_text(page(read(folder), load(), old), encoding="utf-8")
+    return path
+
+
+def page(reading: Reading, spec: Spec, old: Old | None = None) -> str:
+    """Answer the page of a run.
+
+    Args:
+        reading: the run.
+        spec: the specification.
+        old: an earlier report to compare with.
+    """
+    results = reading.results(spec)
+    checks: dict[str, list[Mapping[str, Any]]] = {}
+    for check in reading.checks:
+        for name in check["requirements"]:
+            checks.setdefault(name, []).append(check)
+    top = el("header", list(identity(reading, results)), id="top")
+    first = el(
+        "section",
+        el("h2", "Verdicts by profile", id="profiles"),
+        profile_table(results),
+        list(compared(reading, results, old)),
+    )
+    chapters = [html(_chapter(chapter, results, checks)) for chapter in spec.chapters]
+    fixed = "".join((html(top), html(first), html(_filters(spec)), *chapters))
+    room = MAX_BYTES - RESERVED - len(fixed.encode()) - len(_file("page.css") + _file("page.js"))
+    wrong = "".join(_wrong(reading, results, checks, room))
+    body = "".join(
+        (
+            html(top),
+            '<main id="main">',
+            html(first),
+            html(_filters(spec)),
+            wrong,
+            '<h2 id="all">All requirements</h2>',
+            *chapters,
+            "</main>",
+        )
+    )
+    title = html(el("title", f"{reading.header['adapter']['name']}: conformance to the Calling API"))
+    style, script = _file("page.css"), _file("page.js")
+    parts = {"title": title, "style": style, "script": script, "body": body}
+    return Template(_file("page.html")).substitute(parts, style_hash=_hash(style), script_hash=_hash(script))
+
+
+def _file(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8").strip()
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _wrong(reading: Reading, results: Results, checks: Checks, room: int) -> Iterator[str]:
+    """Answer the entries of whatever is not as it should be; when the room is used up, shorter ones."""
+    clocks = {stage["flavour"]: stage["clock"] for stage in reading.stages}
+    told = reading.footer.get("requirements", {})
+    for verdict, title in SECTIONS.items():
+        found = [result for result in results.values() if result.verdict == verdict]
+        if found:
+            yield html(el("h2", f"{title}: {len(found)}", id=verdict))
+        for result in found:
+            name = result.requirement.id
+            about = {"issue": told.get(name, {}).get("issue"), "clocks": clocks}
+            inside = _entry(result, checks.get(name, ()), detailed=True, **about)
+            if len(inside.encode()) > room:
+                inside = _entry(result, checks.get(name, ())[:3], detailed=False, **about)
+            room -= len(inside.encode())
+            yield inside
+
+
+def _entry(result: RequirementResult, checks: Iterable[Mapping[str, Any]], **about: Any) -> str:
+    requirement = result.requirement
+    lines = sorted(checks, key=lambda check: GRAVITY.index(check["requirements"][requirement.id]["verdict"]))
+    head = el(
+        "summary",
+        badge(result.verdict),
+        " ",
+        el("span", requirement.id, cls="n", role="heading", aria_level="3"),
+        f" {requirement.level} ",
+        el("span", prose(requirement.sentence), cls="hint"),
+    )
+    inside = list(entry(requirement, result.verdict, result.reason, lines, **about))
+    opened = "" if result.verdict != "known-failure" else None
+    attributes = {"id": requirement.id, "cls": "r f", "open": opened, **_tags(result)}
+    return html(el("details", head, inside, **attributes))
+
+
+def _tags(result: RequirementResult) -> dict[str, str]:
+    requirement = result.requirement
+    return {"data_v": result.verdict, "data_l": requirement.level, "data_p": requirement.profile}
+
+
+def _chapter(chapter: Chapter, results: Results, checks: Checks) -> Element:
+    rows = [
+        _row(results[requirement.id], checks.get(requirement.id, ())) for requirement in chapter.requirements
+    ]
+    title = el("h3", f"{chapter.prefix} {chapter.title}", id=f"chapter-{chapter.prefix}")
+    return el("section", title, rows, cls="ch", data_c=chapter.prefix)
+
+
+def _row(result: RequirementResult, checks: Iterable[Mapping[str, Any]]) -> Element:
+    """Answer one requirement in a line, with its checks inside: the anchors of all checks are here."""
+    requirement, wrong = result.requirement, result.verdict in SECTIONS
+    own = [check for check in checks if next(iter(check["requirements"])) == requirement.id]
+    names: list[Child] = [
+        el(
+            "li",
+            el("code", check["id"].partition("::")[2]),
+            f" {check['broker']} {check['verdict']}",
+            id=anchor(check),
+        )
+        for check in own
+    ]
+    why = requirement.why if result.verdict == "pass" else result.reason or requirement.why
+    head = [
+        badge(result.verdict),
+        " ",
+        el("a", requirement.id, href=f"#{requirement.id}", cls="n"),
+        " ",
+        el("i", requirement.level),
+        " ",
+        *prose(requirement.sentence),
+    ]
+    inside: Child = (
+        el("p", el("a", "the whole story", href=f"#{requirement.id}")) if wrong else el("p", prose(why))
+    )
+    return el(
+        "details",
+        el("summary", head),
+        inside,
+        el("ul", names) if names else None,
+        id=None if wrong else requirement.id,
+        cls="r",
+        **_tags(result),
+    )
+
+
+def _filters(spec: Spec) -> Element:
+    def choice(name: str, label: str, values: Iterable[tuple[str, str]]) -> Element:
+        options = [el("option", text, value=value) for value, text in (("", "all"), *values)]
+        return el("label", label, " ", el("select", options, name=name))
+
+    verdicts = [(verdict, verdict.replace("-", " ")) for verdict in GRAVITY]
+    return el(
+        "form",
+        el("label", "find ", el("input", type="search", name="q", placeholder="press / to search")),
+        choice("v", "verdict", verdicts),
+        choice("c", "chapter", [(c.prefix, f"{c.prefix} {c.title}") for c in spec.chapters]),
+        choice("p", "profile", [(name, name) for name in PROFILES]),
+        choice("l", "level", [(level, level) for level in LEVELS]),
+        el("button", "show all", type="reset"),
+        el("output", "", name="n", aria_live="polite"),
+        id="filters",
+        role="search",
+        aria_label="Filter requirements",
+        hidden="",
+    )

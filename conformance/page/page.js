@@ -1,0 +1,80 @@
+"use strict";
+(() => {
+  const form = document.getElementById("filters");
+  const rows = [...document.querySelectorAll(".r[data-v]")];
+  const fields = ["q", "v", "c", "p", "l"];
+  const texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
+  const wanted = () => Object.fromEntries(fields.map((name) => [name, form.elements[name].value.trim()]));
+  const chapterOf = (row) => row.querySelector(".n").textContent.slice(0, 3);
+
+  function fits(row, f) {
+    return (!f.v || row.dataset.v === f.v) && (!f.p || row.dataset.p === f.p) && (!f.l || row.dataset.l === f.l)
+      && (!f.c || chapterOf(row) === f.c) && (!f.q || texts.get(row).includes(f.q.toLowerCase()));
+  }
+  function apply() {
+    const f = wanted();
+    const seen = new Set();
+    for (const row of rows) {
+      row.hidden = !fits(row, f);
+      if (!row.hidden) seen.add(row.querySelector(".n").textContent);
+    }
+    for (const chapter of document.querySelectorAll(".ch")) chapter.hidden = !chapter.querySelector(".r:not([hidden])");
+    form.elements.n.value = `${seen.size} requirements`;
+  }
+  function remember() {
+    const query = new URLSearchParams(Object.entries(wanted()).filter(([, value]) => value)).toString();
+    history.replaceState(null, "", (query ? `?${query}` : location.pathname) + location.hash);
+  }
+  function recall() {
+    const query = new URLSearchParams(location.search);
+    for (const name of fields) form.elements[name].value = query.get(name) || "";
+    apply();
+  }
+  function reveal() {
+    let target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!target) return;
+    const row = target.closest(".r");
+    if (row && row.hidden) { form.reset(); }
+    for (let at = target; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
+    target.scrollIntoView();
+  }
+  function copy(button) {
+    const command = button.parentElement.querySelector(".cmd");
+    const range = document.createRange();
+    range.selectNodeContents(command);
+    const selection = getSelection();
+    selection.removeAllRanges();
+    selection.addRange(range);
+    const done = document.execCommand("copy");
+    button.textContent = done ? "copied" : "press Ctrl+C";
+  }
+
+  form.hidden = false;
+  form.addEventListener("input", () => { apply(); remember(); });
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("reset", () => setTimeout(() => { apply(); remember(); }));
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    if (button.matches(".copy")) copy(button);
+    if (button.matches(".prof")) {
+      form.elements.p.value = button.dataset.profile;
+      apply(); remember(); form.scrollIntoView();
+    }
+  });
+  document.addEventListener("keydown", (event) => {
+    const typing = /INPUT|SELECT|TEXTAREA/.test(event.target.tagName);
+    if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey) { event.preventDefault(); form.elements.q.focus(); }
+    if (event.key === "Escape" && event.target === form.elements.q) { form.elements.q.value = ""; apply(); remember(); }
+  });
+  const printed = matchMedia("print");
+  let closed = [];
+  const unfold = () => { closed = [...document.querySelectorAll("details:not([open])")]; closed.forEach((each) => { each.open = true; }); };
+  addEventListener("beforeprint", unfold);
+  addEventListener("afterprint", () => closed.forEach((each) => { each.open = false; }));
+  printed.addEventListener("change", (event) => { if (event.matches) unfold(); });
+  addEventListener("hashchange", reveal);
+  addEventListener("popstate", recall);
+  recall();
+  reveal();
+})();
