@@ -13,7 +13,7 @@ from celeriac.conformance.applicability import UNCLAIMED
 from celeriac.conformance.outcome import RequirementResult
 from celeriac.spec import PROFILES
 
-__all__ = ["DEVIATING", "JUDGED", "MEANINGS", "ProfileResult", "profiles"]
+__all__ = ["DEVIATING", "JUDGED", "MEANINGS", "SIGNS", "ProfileResult", "profiles"]
 
 #: Each verdict on a profile -> when it is given, the first that fits.
 MEANINGS: Mapping[str, str] = {
@@ -22,6 +22,15 @@ MEANINGS: Mapping[str, str] = {
     "failed": "a MUST does not hold, whether that was known or not",
     "partial": "no MUST is broken, but a SHOULD is, or the claim leaves a part out",
     "success": "everything holds that applies",
+}
+
+#: Verdict on a profile -> its sign, where colour may be lost and room is short.
+SIGNS: Mapping[str, str] = {
+    "success": "✔",
+    "partial": "◐",
+    "failed": "✘",
+    "not-claimed": "\N{EN DASH}",
+    "not-judged": "·",
 }
 
 #: Verdicts of requirements that do not hold; one that holds unexpectedly does.

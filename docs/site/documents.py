@@ -23,6 +23,7 @@ DOCUMENTS: Mapping[str, str] = {
     "docs/adapters/running-in-ci.md": "guides/running-in-ci",
     "docs/adapters/upgrading.md": "guides/upgrading",
     "docs/broker.md": "guides/embedded-broker",
+    "docs/running.md": "guides/running",
     "docs/time.md": "guides/time",
     "docs/versions.md": "guides/versions",
     "docs/matrix.md": "brokers",

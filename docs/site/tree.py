@@ -136,6 +136,7 @@ TOC = "".join(
         _toc(
             "Guides",
             "guides/quick-start",
+            "guides/running",
             "guides/adapters",
             "guides/first-adapter",
             "guides/reading-a-failure",

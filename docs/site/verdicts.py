@@ -6,18 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from celeriac.conformance.expectations import Conditions
-from celeriac.conformance.profiles import ProfileResult
+from celeriac.conformance.profiles import SIGNS, ProfileResult
 from celeriac.conformance.providers import LINKS
 
 __all__ = ["SYMBOLS", "WORDS", "badge", "conditions", "of_row", "profile_cell"]
 
 #: Verdict on a profile or on a requirement -> its symbol.
 SYMBOLS: Mapping[str, str] = {
-    "success": "✔",
-    "partial": "◐",
-    "failed": "✘",
-    "not-claimed": "\N{EN DASH}",
-    "not-judged": "·",
+    **SIGNS,
     "pass": "✔",
     "known-failure": "✘",
     "fail": "✘",

@@ -21,7 +21,7 @@ from typing import Any
 from celeriac.conformance.claim import find_adapter
 from celeriac.conformance.environments import cache_folder
 from celeriac.spec import validator
-from tests.implementations.page import ADAPTERS, Place, as_text, page, places, row
+from tests.implementations.page import ADAPTERS, Place, as_text, page, places, row, with_matrix
 
 __all__ = ["main"]
 
@@ -87,6 +87,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     validator("implementations").validate({"rows": table})
     (DOCS / "implementations.json").write_text(as_text({"rows": table}), encoding="utf-8")
     (DOCS / "implementations.md").write_text(page(table), encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (ROOT / "README.md").write_text(with_matrix(readme, table), encoding="utf-8")
     return int(any(statuses))
 
 

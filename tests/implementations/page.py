@@ -14,7 +14,7 @@ from typing import Any
 
 from celeriac.conformance.claim import Candidate, Claim, find_adapter
 from celeriac.conformance.expectations import Expectation, read_expectations
-from celeriac.conformance.profiles import ProfileResult
+from celeriac.conformance.profiles import SIGNS, ProfileResult
 from celeriac.spec import PROFILES
 
 __all__ = [
@@ -26,10 +26,12 @@ __all__ = [
     "as_text",
     "command",
     "entries_of",
+    "matrix",
     "page",
     "places",
     "row",
     "verdicts",
+    "with_matrix",
 ]
 
 #: In the order of the page: those who set the standard, then the field by how much it is used, then variants.
@@ -183,6 +185,38 @@ def page(rows: Sequence[Mapping[str, Any]]) -> str:
             *sections,
         ]
     )
+
+
+def matrix(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Answer the table of the README: for each implementation its run on RabbitMQ, else that on what it speaks."""
+    preference = ("rabbitmq", "redis", "embedded")
+    chosen: dict[str, Mapping[str, Any]] = {}
+    for row in sorted(rows, key=lambda row: preference.index(row["broker"])):
+        chosen.setdefault(row["adapter"], row)
+    cells = (
+        [f"`{name}`", chosen[name]["version"], *map(_sign, verdicts(chosen[name])), chosen[name]["date"]]
+        for name in ADAPTERS
+        if name in chosen
+    )
+    return "".join(_table(("`--adapter=`", "version", *PROFILES, "judged"), cells))
+
+
+def with_matrix(readme: str, rows: Iterable[Mapping[str, Any]]) -> str:
+    """Answer the README with the present table in the place of the one that it has.
+
+    Raises:
+        ValueError: it has none.
+    """
+    head, rule, tail = readme.partition("| `--adapter=` ")
+    _, gap, rest = tail.partition("\n\n")
+    if not (rule and gap):
+        raise ValueError("README.md has no table that begins with | `--adapter=` |")
+    return f"{head}{matrix(rows)}\n{rest}"
+
+
+def _sign(profile: ProfileResult) -> str:
+    broken = f" {len(profile.deviating)}" if profile.verdict == "failed" else ""
+    return SIGNS[profile.verdict] + broken
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:

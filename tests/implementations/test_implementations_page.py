@@ -12,7 +12,7 @@ import pytest
 from celeriac.conformance.claim import bundled, find_adapter
 from celeriac.conformance.expectations import read_expectations
 from celeriac.spec import PROFILES, load, validator
-from tests.implementations.page import ADAPTERS, UNEXPECTED, Place, as_text, page, places, row
+from tests.implementations.page import ADAPTERS, UNEXPECTED, Place, as_text, page, places, row, with_matrix
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 ROWS: list[dict[str, Any]] = json.loads((DOCS / "implementations.json").read_text())["rows"]
@@ -39,6 +39,20 @@ RESULTS = {
 def test_page_is_what_the_record_and_the_expectations_make() -> None:
     """The page is generated: scripts/implementations --page makes it from the record and the present expectations."""
     assert (DOCS / "implementations.md").read_text() == page(ROWS)
+
+
+def test_readme_has_the_present_table() -> None:
+    """README's table is made of the same record, with a line for each implementation."""
+    readme = (DOCS.parent / "README.md").read_text()
+
+    assert with_matrix(readme, ROWS) == readme
+    assert readme.count("\n| `") == 1 + len({r["adapter"] for r in ROWS})
+
+
+def test_readme_without_a_table_is_refused() -> None:
+    """Where README has no such table, nothing is written over."""
+    with pytest.raises(ValueError, match=r"README\.md has no table"):
+        with_matrix("# Celeriac\n", ROWS)
 
 
 def test_rows_are_of_bundled_adapters_where_they_are_judged() -> None:
