@@ -42,6 +42,7 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     "Files that people and programs write": ("claim", "expectations"),
     "Reports and records": (
         "report",
+        "journal",
         "coverage",
         "implementations",
         "interop",

@@ -13,7 +13,7 @@ import pytest
 
 from celeriac.spec import load
 from docs.site.build import build
-from docs.site.documents import rewritten
+from docs.site.documents import page_of, rewritten
 from docs.site.errors import SiteError
 from docs.site.sources import ROOT, Sources, read_sources
 from docs.site.tree import pages_and_files
@@ -115,3 +115,9 @@ def test_page_that_sphinx_does_not_understand_is_refused(
     with pytest.raises(SiteError, match="Sphinx is not content"):
         build(tmp_path, sources)
     assert "three.md" in capfd.readouterr().err
+
+
+def test_no_document_is_left_out() -> None:
+    """Every document of the repository has a page on the site."""
+    documents = [path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")]
+    assert [path for path in documents if page_of(path) is None] == []
