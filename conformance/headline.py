@@ -19,7 +19,7 @@ UNEXPECTED: Mapping[str, tuple[str, str]] = {
 }
 
 #: Verdicts on profiles, the worst first: the first that any has is that of all together.
-WORST = ("failed", "partial", "success", "not-claimed", "not-judged")
+WORST = ("failed", "not-judged", "partial", "success", "not-claimed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,6 @@ def overall(results: Mapping[str, RequirementResult]) -> str:
 def verdict_counts(found: Sequence[ProfileResult]) -> str:
     """Answer how many profiles have which verdict, the best first: ``4 success, 1 failed``."""
     verdicts = [profile.verdict for profile in found]
-    order = ("success", "partial", "failed", "not-claimed")
+    order = ("success", "partial", "failed", "not-claimed", "not-judged")
     told = [f"{verdicts.count(each)} {each.replace('-', ' ')}" for each in order if each in verdicts]
-    return ", ".join(told) or "not judged"
+    return ", ".join(told)

@@ -17,9 +17,9 @@ __all__ = ["DEVIATING", "JUDGED", "MEANINGS", "SIGNS", "ProfileResult", "profile
 
 #: Each verdict on a profile -> when it is given, the first that fits.
 MEANINGS: Mapping[str, str] = {
-    "not-judged": "nothing of it was run",
-    "not-claimed": "the claim offers nothing of it",
     "failed": "a MUST does not hold, whether that was known or not",
+    "not-judged": "nothing of it was run, or adapter or harness failed in some of it",
+    "not-claimed": "the claim offers nothing of it",
     "partial": "no MUST is broken, but a SHOULD is, or the claim leaves a part out",
     "success": "everything holds that applies",
 }
@@ -34,7 +34,10 @@ SIGNS: Mapping[str, str] = {
 }
 
 #: Verdicts of requirements that do not hold; one that holds unexpectedly does.
-DEVIATING = frozenset({"fail", "error", "inconclusive", "known-failure"})
+DEVIATING = frozenset({"fail", "known-failure"})
+
+#: Verdicts that leave open whether a requirement holds.
+OPEN = frozenset({"error", "inconclusive"})
 
 #: Verdicts of requirements that somebody was judged by.
 JUDGED = DEVIATING | {"pass", "unexpected-pass"}
@@ -84,7 +87,7 @@ def _profile(name: str, results: list[RequirementResult]) -> ProfileResult:
     unclaimed = [result for result in results if _unclaimed(result)]
     return ProfileResult(
         name,
-        _verdict(judged, deviating, unclaimed),
+        _verdict(results, deviating, unclaimed),
         len(judged) - len(deviating),
         len(judged),
         tuple(result.requirement.id for result in deviating),
@@ -93,12 +96,15 @@ def _profile(name: str, results: list[RequirementResult]) -> ProfileResult:
 
 
 def _verdict(
-    judged: list[RequirementResult], deviating: list[RequirementResult], unclaimed: list[RequirementResult]
+    results: list[RequirementResult], deviating: list[RequirementResult], unclaimed: list[RequirementResult]
 ) -> str:
-    if not judged:
-        return "not-claimed" if unclaimed else "not-judged"
+    verdicts = {result.verdict for result in results}
     if any(result.requirement.level == "MUST" for result in deviating):
         return "failed"
+    if verdicts & OPEN or not (verdicts & JUDGED or unclaimed):
+        return "not-judged"
+    if not verdicts & JUDGED:
+        return "not-claimed"
     return "partial" if deviating or unclaimed else "success"
 
 

@@ -49,7 +49,7 @@ def test_profile_of(name: str, profile: str) -> None:
     assert REQUIREMENTS[name].profile == profile
 
 
-@pytest.mark.parametrize("verdict", ["fail", "error", "inconclusive", "known-failure"])
+@pytest.mark.parametrize("verdict", ["fail", "known-failure"])
 def test_a_must_that_does_not_hold_fails_its_profile_and_no_other(verdict: str) -> None:
     """A MUST that does not hold fails its profile, known or not; the others are not touched."""
     found = judged(dict.fromkeys(REQUIREMENTS, "pass") | {level("MUST"): verdict})
@@ -58,6 +58,15 @@ def test_a_must_that_does_not_hold_fails_its_profile_and_no_other(verdict: str) 
     assert found["reliability"] == ProfileResult("reliability", "failed", total - 1, total, (level("MUST"),))
     assert str(found["reliability"]) == f"failed, 1 of {total} broken"
     assert {profile.verdict for name, profile in found.items() if name != "reliability"} == {"success"}
+
+
+@pytest.mark.parametrize("verdict", ["error", "inconclusive"])
+def test_a_profile_with_something_open_is_not_judged(verdict: str) -> None:
+    """Where adapter or harness failed there is no success, and nobody is blamed, but for a MUST that was broken."""
+    open_one = dict.fromkeys(REQUIREMENTS, "pass") | {level("MUST"): verdict}
+
+    assert str(judged(open_one)["reliability"]) == "not judged"
+    assert judged(open_one | {"RTY-002": "fail"})["reliability"].deviating == ("RTY-002",)
 
 
 def test_a_should_that_does_not_hold_makes_a_profile_partial() -> None:
