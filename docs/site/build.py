@@ -21,19 +21,17 @@ CONFIGURATION = ROOT / "docs"
 def build(folder: Path, sources: Sources | None = None) -> int:
     """Build the site into ``folder / "html"`` and answer how many pages it has.
 
-    Beside it stand the Markdown that was generated (``source``), further files (``files``) and Sphinx' own notes.
+    Beside it stand the Markdown that was generated (``source``) and Sphinx' own notes.
 
     Raises:
         SiteError: the data are wrong, Sphinx has something to complain about, or a link leads nowhere.
     """
     pages, files = pages_and_files(read_sources() if sources is None else sources)
     texts = {f"{name}.md": text for name, text in pages.items()}
-    for name, wanted in (("source", texts), ("files", files)):
-        _remove_others(folder / name, wanted)
-        write(folder / name, wanted)
+    _remove_others(folder / "source", texts)
+    write(folder / "source", texts)
     _sphinx(folder)
-    for name, text in files.items():
-        write(folder / "html", {name: text})
+    write(folder / "html", files)
     problems = list(dangling(folder / "html"))
     if problems:
         raise SiteError("links that lead nowhere:\n" + "\n".join(problems))

@@ -52,7 +52,7 @@ GENERATED: Mapping[str, str] = {
 #: Where the site keeps copies of files that documents link to.
 FILES = "files"
 
-LINK = re.compile(r"(?<!!)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
+LINK = re.compile(r"(?P<picture>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)\s]+)\)")
 
 
 def page_of(path: str) -> str | None:
@@ -103,6 +103,8 @@ def rewritten(
             if not there:
                 place = f"{path}:{_line(prose, found['target'], first)}"
                 raise SiteError(f"{place}: the link to {found['target']} leads nowhere on the site")
+            if found["picture"]:
+                there = f'<img src="{rooted(page, f"{FILES}/{files[-1]}")}" alt="TEXT">'
             return there.replace("TEXT", found["text"])
 
         return LINK.sub(link, linked_ids(prose, requirements, complain))

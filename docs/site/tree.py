@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from docs.site import (
@@ -26,6 +26,7 @@ from docs.site.sources import Sources
 __all__ = ["pages_and_files", "write"]
 
 Texts = dict[str, str]
+Files = dict[str, str | Path]
 
 #: Documents whose tables want the room of the list of headings, and what gives it to them.
 WIDE = ("brokers", "field-faults")
@@ -38,22 +39,22 @@ PICTURES_BEFORE = "## What becomes of a delivery that is held"
 PLACES = ("numbers", "matrix")
 
 
-def pages_and_files(sources: Sources) -> tuple[Texts, Texts]:
-    """Answer the Markdown of every page, and every other file by its address on the site."""
+def pages_and_files(sources: Sources) -> tuple[Texts, Files]:
+    """Answer the Markdown of every page, and each other file by its address: its text, or what it is a copy of."""
     pages: Texts = {}
     copied: list[str] = []
     for page, text, linked in _linking(sources):
         pages[page] = text
         copied += linked
     pages |= dict(_generated(sources))
-    files = {
+    files: Files = {
         **dict(schemas.schema_files()),
         **dict(schemas.vector_files()),
         **dict(twins.files(sources)),
         **dict(signs.files(sources)),
     }
     for path in dict.fromkeys(copied):
-        files[f"{FILES}/{path}"] = (sources.root / path).read_text(encoding="utf-8")
+        files[f"{FILES}/{path}"] = sources.root / path
     return pages, files
 
 
@@ -102,13 +103,14 @@ def _generated(sources: Sources) -> Iterator[tuple[str, str]]:
     yield from reference.interfaces()
 
 
-def write(folder: Path, texts: Texts) -> None:
-    """Write texts into a folder; what is there already keeps its time, so that Sphinx does not read it again."""
-    for name, text in texts.items():
+def write(folder: Path, files: Mapping[str, str | Path]) -> None:
+    """Write files into a folder; what is there already keeps its time, so that Sphinx does not read it again."""
+    for name, content in files.items():
+        data = content.read_bytes() if isinstance(content, Path) else content.encode()
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.is_file() or path.read_text(encoding="utf-8") != text:
-            path.write_text(text, encoding="utf-8")
+        if not path.is_file() or path.read_bytes() != data:
+            path.write_bytes(data)
 
 
 def _toc(caption: str, *entries: str) -> str:

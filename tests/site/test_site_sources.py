@@ -90,6 +90,7 @@ def test_link_that_leads_nowhere_is_refused() -> None:
         ("[chapter](../spec/chapters/04-eta-countdown.md)", "[chapter](/spec/eta-countdown.md)"),
         ("[s](../spec/schemas/adapter/call.schema.json)", "[s](/spec/schemas/adapter-call.md)"),
         ("[v](../spec/vectors/results.json)", "[v](/spec/vectors/results.md)"),
+        ("![a picture](../LICENSE)", '<img src="../files/LICENSE" alt="a picture">'),
         ("[l](../LICENSE)", '<a href="../files/LICENSE">l</a>'),
         ("[out](https://example.org/ETA-004)", "[out](https://example.org/ETA-004)"),
         ("by ETA-004, `ETA-004`", "by [ETA-004](/requirements/ETA-004.md), `ETA-004`"),
