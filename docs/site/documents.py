@@ -31,6 +31,7 @@ DOCUMENTS: Mapping[str, str] = {
     "docs/suite-quality.md": "quality/index",
     "docs/adapters/protocol.md": "reference/protocol-messages",
     "spec/adapter-protocol.md": "reference/protocol",
+    "docs/report.md": "reference/report",
     "docs/architecture.md": "project/architecture",
     "docs/decisions.md": "project/decisions",
     "CONTRIBUTING.md": "project/contributing",

@@ -152,6 +152,7 @@ TOC = "".join(
         _toc(
             "Reference",
             "reference/command-line",
+            "reference/report",
             "reference/protocol",
             "reference/protocol-messages",
             "reference/python/index",
