@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from celeriac.conformance.decoding import body_of
+from celeriac.conformance.decoding import decoded_body
 from celeriac.conformance.headline import Hints
 from celeriac.conformance.history import Record
 from celeriac.conformance.outcome import CheckResult, Outcome, RequirementResult, counts
@@ -146,7 +146,7 @@ def record_of(record: Record) -> dict[str, Any]:
     }
     if record.kind == "published":
         try:
-            fields["decoded"] = to_json(body_of(record), opaque=True)
+            fields["decoded"] = to_json(decoded_body(record), opaque=True)
         except Exception as error:  # noqa: BLE001 - whatever a codec says of bytes that somebody else made
             fields["undecoded"] = f"{type(error).__name__}: {error}"
     return fields

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from celeriac.conformance.journal import redacted
 from celeriac.conformance.outcome import CUT_SHORT, GRAVITY, RequirementResult
 from celeriac.spec import Spec
 
@@ -86,7 +87,7 @@ def read(place: Path) -> Reading:
     torn = False
     for number, line in enumerate(lines, start=1):
         try:
-            record = json.loads(line)
+            record = json.loads(redacted(line))
             found[record["record"]].append(record)
         except (ValueError, KeyError, TypeError):
             if number < len(lines):

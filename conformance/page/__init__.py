@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -22,7 +23,7 @@ __all__ = ["MAX_BYTES", "page", "write_page"]
 HERE = Path(__file__).parent
 
 #: How large a page may get, and what the requirements that hold may take of it.
-MAX_BYTES, RESERVED = 300_000, 15_000
+MAX_BYTES, RESERVED = 300_000, 5_000
 
 #: Verdicts with an entry of their own, in the order of the page.
 SECTIONS: Mapping[str, str] = {
@@ -101,26 +102,44 @@ def _hash(text: str) -> str:
 
 
 def _wrong(reading: Reading, results: Results, checks: Checks, room: int) -> Iterator[str]:
-    """Answer the entries of whatever is not as it should be; when the room is used up, shorter ones."""
+    """Answer the entries of whatever is not as it should be, each told in short before any is in full."""
     clocks = {stage["flavour"]: stage["clock"] for stage in reading.stages}
     told = reading.footer.get("requirements", {})
-    for verdict, title in SECTIONS.items():
-        found = [result for result in results.values() if result.verdict == verdict]
-        if found:
-            yield html(el("h2", f"{title}: {len(found)}", id=verdict))
-        for result in found:
+    wrong = [result for verdict in SECTIONS for result in results.values() if result.verdict == verdict]
+    chosen = {result.requirement.id: _bare(result) for result in wrong}
+    room -= sum(map(_size, chosen.values()))
+    for detailed in (False, True):
+        for result in wrong:
             name = result.requirement.id
             about = {"issue": told.get(name, {}).get("issue"), "clocks": clocks}
-            inside = _entry(result, checks.get(name, ()), detailed=True, **about)
-            if len(inside.encode()) > room:
-                inside = _entry(result, checks.get(name, ())[:3], detailed=False, **about)
-            room -= len(inside.encode())
-            yield inside
+            lines = _gravest_first(name, checks.get(name, ()))[: None if detailed else 2]
+            inside = entry(result.requirement, result.verdict, result.reason, lines, detailed, **about)
+            better = _entry(result, list(inside))
+            more = _size(better) - _size(chosen[name])
+            if more <= room:
+                room -= more
+                chosen[name] = better
+    for verdict, group in groupby(wrong, key=lambda result: result.verdict):
+        names = [result.requirement.id for result in group]
+        yield html(el("h2", f"{SECTIONS[verdict]}: {len(names)}", id=verdict))
+        yield from (chosen[name] for name in names)
 
 
-def _entry(result: RequirementResult, checks: Iterable[Mapping[str, Any]], **about: Any) -> str:
+def _size(text: str) -> int:
+    return len(text.encode())
+
+
+def _gravest_first(name: str, checks: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return sorted(checks, key=lambda check: GRAVITY.index(check["requirements"][name]["verdict"]))
+
+
+def _bare(result: RequirementResult) -> str:
+    """Answer the entry of a requirement for which there is no room."""
+    return _entry(result, [el("p", result.reason[:80], " (results.jsonl has more)")])
+
+
+def _entry(result: RequirementResult, inside: Child) -> str:
     requirement = result.requirement
-    lines = sorted(checks, key=lambda check: GRAVITY.index(check["requirements"][requirement.id]["verdict"]))
     head = el(
         "summary",
         badge(result.verdict),
@@ -129,7 +148,6 @@ def _entry(result: RequirementResult, checks: Iterable[Mapping[str, Any]], **abo
         f" {requirement.level} ",
         el("span", prose(requirement.sentence), cls="hint"),
     )
-    inside = list(entry(requirement, result.verdict, result.reason, lines, **about))
     opened = "" if result.verdict != "known-failure" else None
     attributes = {"id": requirement.id, "cls": "r f", "open": opened, **_tags(result)}
     return html(el("details", head, inside, **attributes))
@@ -137,7 +155,12 @@ def _entry(result: RequirementResult, checks: Iterable[Mapping[str, Any]], **abo
 
 def _tags(result: RequirementResult) -> dict[str, str]:
     requirement = result.requirement
-    return {"data_v": result.verdict, "data_l": requirement.level, "data_p": requirement.profile}
+    return {
+        "data_i": requirement.id,
+        "data_v": result.verdict,
+        "data_l": requirement.level,
+        "data_p": requirement.profile,
+    }
 
 
 def _chapter(chapter: Chapter, results: Results, checks: Checks) -> Element:
@@ -152,37 +175,33 @@ def _row(result: RequirementResult, checks: Iterable[Mapping[str, Any]]) -> Elem
     """Answer one requirement in a line, with its checks inside: the anchors of all checks are here."""
     requirement, wrong = result.requirement, result.verdict in SECTIONS
     own = [check for check in checks if next(iter(check["requirements"])) == requirement.id]
-    names: list[Child] = [
-        el(
-            "li",
-            el("code", check["id"].partition("::")[2]),
-            f" {check['broker']} {check['verdict']}",
-            id=anchor(check),
-        )
-        for check in own
-    ]
+    names = [el("li", _named(check), id=anchor(check)) for check in own]
     why = requirement.why if result.verdict == "pass" else result.reason or requirement.why
-    head = [
-        badge(result.verdict),
-        " ",
-        el("a", requirement.id, href=f"#{requirement.id}", cls="n"),
-        " ",
-        el("i", requirement.level),
-        " ",
-        *prose(requirement.sentence),
-    ]
-    inside: Child = (
-        el("p", el("a", "the whole story", href=f"#{requirement.id}")) if wrong else el("p", prose(why))
-    )
+    link = el("a", requirement.id, href=f"#{requirement.id}")
+    inside: Child = None if wrong else el("p", prose(why))
     return el(
         "details",
-        el("summary", head),
+        el(
+            "summary",
+            badge(result.verdict),
+            " ",
+            link,
+            f" {requirement.level} ",
+            prose("" if wrong else requirement.sentence),
+        ),
         inside,
         el("ul", names) if names else None,
         id=None if wrong else requirement.id,
         cls="r",
         **_tags(result),
     )
+
+
+def _named(check: Mapping[str, Any]) -> str:
+    """Answer the name of a check, with broker and verdict where they are not what a reader expects."""
+    broker = "" if check["broker"] == "embedded" else f" on {check['broker']}"
+    verdict = "" if check["verdict"] == "pass" else f": {check['verdict']}"
+    return f"{check['id'].partition('::')[2][:80]}{broker}{verdict}"
 
 
 def _filters(spec: Spec) -> Element:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
 from celeriac.conformance.journal import redacted
@@ -11,7 +11,7 @@ from celeriac.conformance.journal import redacted
 __all__ = ["Child", "Element", "clean", "el", "html", "prose"]
 
 Element = ET.Element
-Child = Element | str | int | None | Iterable["Child"]
+Child = Element | str | int | None | Sequence["Child"]
 
 #: Characters that no document may hold; a reader sees their code instead.
 FORBIDDEN = re.compile(r"[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufdcf\ufdf0-\ufffd\U00010000-\U0001fffd]")

@@ -12,6 +12,7 @@ from typing import Any
 
 from celeriac.conformance.differing import differences
 from celeriac.conformance.evidence import short
+from celeriac.conformance.journal import redacted
 from celeriac.conformance.page.elements import Child, Element, el, prose
 from celeriac.conformance.page.timeline import drawn, legend, picture, span
 from celeriac.conformance.wire_values import UntaggableError, from_json
@@ -32,23 +33,30 @@ SYMBOLS: Mapping[str, str] = {
 }
 
 #: Longest expectation or observation that is shown at once, in characters; longest value of a row.
-LONGEST, LONGEST_VALUE = 3000, 220
+LONGEST, LONGEST_VALUE = 1000, 160
 
 Line = Mapping[str, Any]
 
 
 def badge(verdict: str) -> Element:
     """Answer a verdict as sign and word."""
-    return el("span", f"{SYMBOLS[verdict]} {verdict.replace('-', ' ')}", cls=f"v {verdict}")
+    return el("b", f"{SYMBOLS[verdict]} {verdict.replace('-', ' ')}", cls=verdict)
 
 
 def anchor(check: Line) -> str:
     """Answer the permanent anchor of a check on its flavour of broker."""
-    return re.sub(r"[^\w.-]+", "-", f"check-{check['id']}-{check['broker']}").strip("-")
+    return re.sub(r"[^\w.-]+", "-", f"{redacted(check['id'])}-{check['broker']}").strip("-")
 
 
 def entry(
-    requirement: Requirement, verdict: str, reason: str, checks: Sequence[Line], **about: Any
+    requirement: Requirement,
+    verdict: str,
+    reason: str,
+    checks: Sequence[Line],
+    detailed: bool,
+    *,
+    issue: str | None,
+    clocks: Mapping[str, str],
 ) -> Iterator[Child]:
     """Answer the inside of an entry.
 
@@ -57,17 +65,18 @@ def entry(
         verdict: its verdict.
         reason: and why it has it.
         checks: the lines of its checks.
-        about: ``issue`` a known failure's thread; ``clocks`` flavour -> clock; ``detailed`` whether there is room for
-            timeline and records.
+        detailed: whether there is room for timelines and records.
+        issue: a known failure's thread.
+        clocks: flavour of broker -> clock.
     """
     yield el("p", prose(requirement.sentence), cls="s")
     yield el("p", el("b", "Why: "), prose(requirement.why))
     if requirement.known:
         yield el("p", el("b", "Known of Celery: "), prose(requirement.known))
     if reason and verdict != "fail":
-        yield el("p", el("b", "Reason: "), reason, _issue(about.get("issue")))
+        yield el("p", el("b", "Reason: "), reason, _issue(issue))
     for check in checks:
-        yield _check(requirement.id, check, about["clocks"].get(check["broker"], ""), about["detailed"])
+        yield _check(requirement.id, check, clocks.get(check["broker"], ""), detailed)
 
 
 def _issue(issue: str | None) -> Child:
@@ -84,7 +93,7 @@ def _issue(issue: str | None) -> Child:
 def _check(name: str, check: Line, clock: str, detailed: bool) -> Element:
     outcome = check["requirements"][name]
     loud = outcome["verdict"] not in {"pass", "not-applicable", "not-run"}
-    title = [badge(outcome["verdict"]), " ", el("code", check["id"]), f" on {check['broker']}"]
+    title: list[Child] = [badge(outcome["verdict"]), " ", el("code", check["id"]), f" on {check['broker']}"]
     inside: list[Child] = [el("h4", title)]
     if loud:
         inside += _told(name, check, outcome)
@@ -127,13 +136,15 @@ def _compared(expected: str, observed: str) -> Element:
     )
 
 
-def _marked(text: str, under: str) -> Iterator[Child]:
+def _marked(text: str, under: str) -> list[Child]:
+    parts: list[Child] = []
     place = 0
     for sign, run in groupby(under):
         length = len(list(run))
         part = text[place : place + length]
-        yield el("mark", part) if sign == "^" else part
+        parts.append(el("mark", part) if sign == "^" else part)
         place += length
+    return parts
 
 
 def _again(command: str | None) -> Child:

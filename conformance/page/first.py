@@ -46,7 +46,7 @@ def identity(reading: Reading, results: Results) -> Iterator[Child]:
     yield el(
         "dl", [[el("dt", key), el("dd", text)] for key, text in _versions(reading, name, stage)], cls="id"
     )
-    tally = [
+    tally: list[Child] = [
         [badge(verdict), f" {number}  "] for verdict, number in counts(results.values()).items() if number
     ]
     yield el("p", f"{len(results)} requirements: ", tally, cls="tally")

@@ -5,7 +5,7 @@
   const fields = ["q", "v", "c", "p", "l"];
   const texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
   const wanted = () => Object.fromEntries(fields.map((name) => [name, form.elements[name].value.trim()]));
-  const chapterOf = (row) => row.querySelector(".n").textContent.slice(0, 3);
+  const chapterOf = (row) => row.dataset.i.slice(0, 3);
 
   function fits(row, f) {
     return (!f.v || row.dataset.v === f.v) && (!f.p || row.dataset.p === f.p) && (!f.l || row.dataset.l === f.l)
@@ -16,10 +16,10 @@
     const seen = new Set();
     for (const row of rows) {
       row.hidden = !fits(row, f);
-      if (!row.hidden) seen.add(row.querySelector(".n").textContent);
+      if (!row.hidden) seen.add(row.dataset.i);
     }
     for (const chapter of document.querySelectorAll(".ch")) chapter.hidden = !chapter.querySelector(".r:not([hidden])");
-    form.elements.n.value = `${seen.size} requirements`;
+    form.elements.n.value = `${seen.size} requirement${seen.size === 1 ? "" : "s"}`;
   }
   function remember() {
     const query = new URLSearchParams(Object.entries(wanted()).filter(([, value]) => value)).toString();
@@ -50,7 +50,7 @@
   }
 
   form.hidden = false;
-  form.addEventListener("input", () => { apply(); remember(); });
+  for (const kind of ["input", "change"]) form.addEventListener(kind, () => { apply(); remember(); });
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", () => setTimeout(() => { apply(); remember(); }));
   document.addEventListener("click", (event) => {
