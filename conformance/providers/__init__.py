@@ -57,7 +57,7 @@ def find(flavour: str, source: str | None = None) -> Provider:
     Args:
         flavour: one of ``FLAVOURS``.
         source: one of ``SOURCES``, a URL, or None for ``default_source(flavour)``; for the embedded broker the name
-            of a dialect, or None.
+            of a dialect, or None, or one of ``SOURCES`` that others are taken from: it is in none of them.
 
     Raises:
         ValueError: there is no such flavour or source.
@@ -67,7 +67,7 @@ def find(flavour: str, source: str | None = None) -> Provider:
     if flavour == "embedded":
         if source is not None and "://" in source:
             raise ValueError("the embedded broker has no URL; say --broker=rabbitmq, redis or valkey as well")
-        return _embedded(source)
+        return _embedded(None if source in SOURCES else source)
     source = source or default_source(flavour)
     if "://" in source:
         return _url(flavour, source)

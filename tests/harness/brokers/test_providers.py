@@ -18,6 +18,7 @@ import redis
 
 from celeriac.conformance.providers import (
     FLAVOURS,
+    SOURCES,
     BrokerInfo,
     Lease,
     LeaseTimes,
@@ -285,6 +286,13 @@ def test_what_was_not_closed_ends_with_the_interpreter(obtain: Callable[..., Pro
 
 
 # -- the embedded broker ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_embedded_broker_is_there_whatever_the_others_come_from(source: str) -> None:
+    """Where all brokers are asked for from processes or containers, the embedded one is what it always is."""
+    with find("embedded", source) as provider:
+        assert provider.node().url.startswith("amqp://")
 
 
 def test_the_embedded_broker_serves_every_lease() -> None:
