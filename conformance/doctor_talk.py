@@ -14,6 +14,7 @@ from typing import Any
 from celeriac.conformance import envelopes
 from celeriac.conformance.adapter import Adapter, Answer, Event, Ok
 from celeriac.conformance.envelopes import OPERATIONS
+from celeriac.conformance.guard import AroundAdapter
 
 __all__ = ["AsClass", "AsLines", "Exchange", "Exhibit", "Form", "Missing", "Overheard", "Skipped"]
 
@@ -131,7 +132,7 @@ class AsClass(Form):
         return f"self.emit({event!r})"
 
 
-class Overheard(Adapter):
+class Overheard(AroundAdapter):
     """An adapter that is listened to.
 
     Args:
@@ -142,19 +143,8 @@ class Overheard(Adapter):
     """
 
     def __init__(self, inner: Adapter) -> None:
-        self.inner = inner
+        super().__init__(inner)
         self.exchanges: list[Exchange] = []
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        """Pass ``emit`` on to the adapter that emits."""
-        if name == "emit":
-            self.inner.emit = value
-        super().__setattr__(name, value)
-
-    def preload(self, variables: Mapping[str, str]) -> Adapter:
-        """Answer this one, of an adapter all of whose processes have these variables."""
-        self.inner = self.inner.preload(variables)
-        return self
 
     def last(self, operation: str) -> Exchange | None:
         """Answer the latest exchange of an operation, None when there is none."""

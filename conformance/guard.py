@@ -20,21 +20,18 @@ from celeriac.conformance.adapter import (
 from celeriac.conformance.verdicts import HarnessError
 from celeriac.conformance.watchdog import Overdue, deadline
 
-__all__ = ["GuardedAdapter"]
+__all__ = ["AroundAdapter", "GuardedAdapter"]
 
 
-class GuardedAdapter(Adapter):
-    """An adapter whose every answer comes within a deadline.
+class AroundAdapter(Adapter):
+    """An adapter that stands before another: what emits, and what is preloaded, is the inner one.
 
     Args:
-        adapter: the adapter to guard.
-        seconds: how long one answer may take; starting and stopping may take twice as long.
+        inner: the adapter.
     """
 
-    def __init__(self, adapter: Adapter, seconds: float) -> None:
-        self.inner = adapter
-        self.seconds = seconds
-        self._virtual = False
+    def __init__(self, inner: Adapter) -> None:
+        self.inner = inner
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Pass ``emit`` on to the adapter that emits."""
@@ -43,9 +40,23 @@ class GuardedAdapter(Adapter):
         super().__setattr__(name, value)
 
     def preload(self, variables: Mapping[str, str]) -> Adapter:
-        """Answer this guard, of an adapter all of whose processes have these variables."""
+        """Answer this one, of an adapter all of whose processes have these variables."""
         self.inner = self.inner.preload(variables)
         return self
+
+
+class GuardedAdapter(AroundAdapter):
+    """An adapter whose every answer comes within a deadline.
+
+    Args:
+        adapter: the adapter to guard.
+        seconds: how long one answer may take; starting and stopping may take twice as long.
+    """
+
+    def __init__(self, adapter: Adapter, seconds: float) -> None:
+        super().__init__(adapter)
+        self.seconds = seconds
+        self._virtual = False
 
     def hello(self) -> Mapping[str, Any]:
         """Answer what the adapter says of itself.
