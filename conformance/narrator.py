@@ -147,9 +147,7 @@ class Narrator:
             ids = ranges(result.requirement.id for result in results)
             self._say(terminal.field("", ids, self._width))
             return
-        issues = self._run.hints.issues
-        for result in results:
-            self._say(terminal.known(result, issues, self._width))
+        self._say(terminal.known(results, self._run.hints.issues, self._width))
 
     def _unexpected(self, results: list[RequirementResult]) -> None:
         for first, others in alike(results):

@@ -97,11 +97,17 @@ def requirement_line(result: RequirementResult, width: int = WIDTH) -> str:
     return line if len(line) <= width else f"{line[: width - 3]}..."
 
 
-def known(result: RequirementResult, issues: Mapping[str, str], width: int = WIDTH) -> list[str]:
-    """Answer a known failure in a line or two: its id, its reason, and the thread that discusses it upstream."""
-    start = f"  {result.requirement.id}  "
-    issue = issues.get(result.reason)
-    return _wrap(f"{result.reason} ({issue})" if issue else result.reason, start, " " * len(start), width)
+def known(results: Sequence[RequirementResult], issues: Mapping[str, str], width: int = WIDTH) -> list[str]:
+    """Answer known failures in a line or two: their ids, each reason once, and the thread that discusses it."""
+    by_reason: dict[str, list[str]] = {}
+    for result in results:
+        by_reason.setdefault(result.reason, []).append(result.requirement.id)
+    lines: list[str] = []
+    for reason, ids in by_reason.items():
+        issue = issues.get(reason)
+        start = f"  {ranges(ids)}  "
+        lines += _wrap(f"{reason} ({issue})" if issue else reason, start, " " * len("  ABC-001  "), width)
+    return lines
 
 
 def failure(

@@ -10,7 +10,7 @@ from celeriac.conformance.differing import differences
 from celeriac.conformance.history import Record
 from celeriac.conformance.outcome import CheckResult, Outcome, RequirementResult
 from celeriac.conformance.profiles import ProfileResult, profiles
-from celeriac.conformance.terminal import failure, fitting, profile_lines
+from celeriac.conformance.terminal import failure, fitting, known, profile_lines
 from celeriac.conformance.verdicts import Judgement
 from celeriac.spec import load
 
@@ -114,3 +114,14 @@ def test_profiles_close_a_run() -> None:
         "  workflow     partial, 2 of 10 hold; not claimed: 8 requirements",
     ]
     assert profile_lines(profiles({})) == []
+
+
+def test_known_failures_of_one_reason_are_told_once() -> None:
+    """A reason stands once behind all requirements that it explains, with its thread."""
+    late, other = Outcome("known-failure", "too late"), Outcome("known-failure", "never")
+    results = [result("ETA-001", [late]), result("ETA-002", [other]), result("EXP-001", [late])]
+
+    assert known(results, {"too late": "a/b#1"}) == [
+        "  ETA-001, EXP-001  too late (a/b#1)",
+        "  ETA-002  never",
+    ]
