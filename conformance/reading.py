@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from celeriac.conformance.journal import redacted
 from celeriac.conformance.outcome import CUT_SHORT, GRAVITY, RequirementResult
-from celeriac.spec import Spec
+from celeriac.spec import Spec, validator
 
 __all__ = ["Old", "Reading", "ReadingError", "outcomes", "read"]
 
@@ -21,10 +21,10 @@ class ReadingError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Old:
-    """What an earlier report says: verdicts by requirement, the ids of its checks, and when it began."""
+    """What an earlier report says: verdicts by requirement, its checks and what each judges, and when it began."""
 
     verdicts: Mapping[str, str]
-    checks: frozenset[str]
+    checks: Mapping[str, frozenset[str]]
     started: str
 
 
@@ -58,7 +58,7 @@ class Reading:
 
     def results(self, spec: Spec) -> dict[str, RequirementResult]:
         """Answer every requirement's result: the footer's, or else what the checks that ended say."""
-        told: Mapping[str, Any] = self.footer.get("requirements") or self._rolled_up()
+        told: Mapping[str, Any] = self.footer.get("requirements") or _rolled_up(self.checks)
         nothing = {"verdict": "not-run", "reason": CUT_SHORT}
         return {
             name: RequirementResult(requirement, found["verdict"], found["reason"])
@@ -66,13 +66,25 @@ class Reading:
             for found in (told.get(name, nothing),)
         }
 
-    def _rolled_up(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+    def by_broker(self) -> dict[str, dict[str, str]]:
+        """Answer flavour of broker -> requirement -> verdict, for the flavours on which checks have ended."""
+        found: dict[str, list[Mapping[str, Any]]] = {}
         for check in self.checks:
-            for name, outcome in check["requirements"].items():
-                first = found.setdefault(name, outcome)
-                found[name] = min(first, outcome, key=lambda each: GRAVITY.index(each["verdict"]))
-        return found
+            found.setdefault(check["broker"], []).append(check)
+        return {
+            flavour: {name: outcome["verdict"] for name, outcome in _rolled_up(checks).items()}
+            for flavour, checks in found.items()
+        }
+
+
+def _rolled_up(checks: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Answer the gravest outcome of every requirement that these checks judge."""
+    found: dict[str, Any] = {}
+    for check in checks:
+        for name, outcome in check["requirements"].items():
+            first = found.setdefault(name, outcome)
+            found[name] = min(first, outcome, key=lambda each: GRAVITY.index(each["verdict"]))
+    return found
 
 
 def read(place: Path) -> Reading:
@@ -95,6 +107,9 @@ def read(place: Path) -> Reading:
             torn = True
     if not found["header"]:
         raise ReadingError(f"{path} has no header: it is no results.jsonl of a run")
+    for record in (*found["header"], *found["stage"], *found["footer"]):
+        if not validator("journal").is_valid(record):
+            raise ReadingError(f"{path} was written by another version of the suite; run it again")
     footer = found["footer"][-1] if found["footer"] else {}
     return Reading(found["header"][0], found["stage"], found["check"], footer, torn)
 
@@ -111,13 +126,17 @@ def outcomes(place: Path) -> Old:
         from celeriac.spec import load
 
         reading = read(place)
-        checks = frozenset(check["id"] for check in reading.checks)
+        checks = {check["id"]: frozenset(check["requirements"]) for check in reading.checks}
         verdicts = {name: result.verdict for name, result in reading.results(load()).items()}
         return Old(verdicts, checks, reading.header["started"])
     try:
         content = json.loads(_text(place))
         rows = content["requirements"]
-        checks = frozenset(check["id"] for row in rows.values() for check in row["checks"])
+        found: dict[str, set[str]] = {}
+        for name, row in rows.items():
+            for check in row["checks"]:
+                found.setdefault(check["id"], set()).add(name)
+        checks = {check: frozenset(names) for check, names in found.items()}
         return Old({name: row["verdict"] for name, row in rows.items()}, checks, content.get("started", ""))
     except (ValueError, KeyError, TypeError, AttributeError):
         raise ReadingError(f"{place} is no results.json of a run") from None
