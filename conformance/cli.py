@@ -108,7 +108,12 @@ def _parser() -> tuple[argparse.ArgumentParser, Collection[str]]:
     doctor.add_argument("--broker-from", metavar="SOURCE", help="as in run")
     new = command("new-adapter", "write the starting point of an adapter", _new_adapter)
     new.add_argument("name", metavar="NAME", help="of the adapter, such as my-client")
-    new.add_argument("--language", required=True, choices=LANGUAGES, help="of the driver: %(choices)s")
+    new.add_argument(
+        "--language",
+        required=True,
+        choices=LANGUAGES,
+        help="of the driver; other is any that can print JSON",
+    )
     new.add_argument("--folder", metavar="DIR", help="where to; default: ./NAME")
     expectations = command("expectations", "bring known failures up to what runs have found", _expectations)
     expectations.add_argument("--write", action="store_true", help="change the file, instead of showing how")
@@ -133,10 +138,10 @@ def _parser() -> tuple[argparse.ArgumentParser, Collection[str]]:
     crossing.add_argument("--broker-from", metavar="SOURCE", help="as in run")
     crossing.add_argument("--report-dir", metavar="DIR", default=".celeriac", help="default: %(default)s")
     build = command("build", "make the environments and programs that adapters need", _build)
-    build.add_argument("names", metavar="NAME", nargs="*", help="as in --adapter")
-    build.add_argument("--all", action="store_true", help="of all adapters that come with Celeriac")
-    build.add_argument("--again", action="store_true", help="make them anew")
-    command("adapters", "list the adapters that come with Celeriac", _adapters)
+    build.add_argument("names", metavar="NAME", nargs="*", help="of an adapter, as in run --adapter")
+    build.add_argument("--all", action="store_true", help="those of all adapters that come with Celeriac")
+    build.add_argument("--again", action="store_true", help="make them anew, also where nothing has changed")
+    command("adapters", "list the adapters that are here, with their roles, links and clocks", _adapters)
     add_arguments(command("spec", "print requirements, find them, or print schemas", perform))
     return parser, commands.choices
 
@@ -279,13 +284,17 @@ def _tell(line: str) -> None:
 
 
 def _adapters(_: argparse.Namespace) -> int:
-    for name in (*bundled(), *installed()):
-        try:
-            claim = find_adapter(name).claim
-        except ClaimError as error:
-            print(f"{name:<12} unusable: {error}")
-            continue
-        print(
-            f"{name:<12} {claim.title}: {', '.join(claim.roles)}; {', '.join(claim.links)}; {', '.join(claim.clocks)}"
-        )
+    names = (*bundled(), *installed())
+    width = max(map(len, names))
+    print("\n".join(f"{name:<{width}}  {_offer(name)}" for name in names))
     return 0
+
+
+def _offer(name: str) -> str:
+    """Answer what an adapter offers, or why it cannot be used."""
+    try:
+        claim = find_adapter(name).claim
+    except ClaimError as error:
+        return f"unusable: {error}"
+    offered = (claim.roles, claim.links, claim.clocks)
+    return f"{claim.title}: {'; '.join(', '.join(words) for words in offered)}"

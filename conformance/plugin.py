@@ -32,7 +32,7 @@ from celeriac.conformance.outcome import GRAVITY, Outcome, conclude, worst
 from celeriac.conformance.progress import Ticker, waiting
 from celeriac.conformance.providers import LINKS
 from celeriac.conformance.reading import ReadingError
-from celeriac.conformance.reproduce import started_as
+from celeriac.conformance.reproduce import COMMAND_PLUGIN, started_as
 from celeriac.conformance.run import PlannedCheck, Run, exit_status
 from celeriac.conformance.verdicts import HarnessError
 from celeriac.conformance.watchdog import deadline
@@ -78,6 +78,8 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     spelling = config.getoption("celeriac_adapter")
     if spelling is None:
+        if config.pluginmanager.has_plugin(COMMAND_PLUGIN) and not config.option.collectonly:
+            raise _lacks_adapter()
         return
     spec = load()
     try:
@@ -110,7 +112,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.pluginmanager.has_plugin(PLUGIN) or config.option.collectonly:
         return
     if any(subject_of(item) for item in items):
-        raise pytest.UsageError(f"checks need --adapter=NAME; adapters: {', '.join(bundled()) or 'none'}")
+        raise _lacks_adapter()
+
+
+def _lacks_adapter() -> pytest.UsageError:
+    return pytest.UsageError(f"checks need --adapter=NAME; adapters: {', '.join(bundled()) or 'none'}")
 
 
 def pytest_celeriac_stage(

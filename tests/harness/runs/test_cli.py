@@ -61,20 +61,21 @@ def test_run_reproduces_itself(suite: Any) -> None:
 
 
 def test_run_without_adapter(tmp_path: Path) -> None:
-    """``celeriac run`` alone says in one line which adapters there are."""
+    """``celeriac run`` alone says which adapters there are, in one line and nothing before it."""
     finished = command("run", cwd=tmp_path)
     assert finished.returncode == 4
-    assert "checks need --adapter=NAME; adapters: " in finished.stderr
+    (line,) = (finished.stdout + finished.stderr).split("\n\n", 1)[0].splitlines()
+    assert line.startswith("ERROR: checks need --adapter=NAME; adapters: ")
 
 
 def test_adapters(capsys: pytest.CaptureFixture[str]) -> None:
-    """``celeriac adapters`` has a line for each, with its roles, links and clocks."""
+    """``celeriac adapters`` has a line for each, with its roles, links and clocks, in two columns."""
     assert main(["adapters"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert any(
-        line.startswith("celery       Celery: producer, worker") and "amqp, redis; travel, wall" in line
-        for line in lines
-    )
+    rows = dict(line.split(maxsplit=1) for line in lines)
+    assert rows["celery"].startswith("Celery: producer, worker")
+    assert rows["celery"].endswith("amqp, redis; travel, wall")
+    assert len({line.index(rows[name], len(name)) for name, line in zip(rows, lines, strict=True)}) == 1
 
 
 def test_spec(capsys: pytest.CaptureFixture[str]) -> None:
