@@ -19,6 +19,7 @@ __all__ = [
     "CUT_SHORT",
     "GRAVITY",
     "NOT_SELECTED",
+    "SIGNS",
     "CheckResult",
     "Outcome",
     "RequirementResult",
@@ -41,6 +42,17 @@ GRAVITY = (
     "not-run",
 )
 
+#: Verdict -> the sign that stands beside its word, where colour may be lost; those of profiles are ``profiles.SIGNS``.
+SIGNS: Mapping[str, str] = {
+    "fail": "✘",
+    "error": "!",
+    "unexpected-pass": "✚",
+    "inconclusive": "?",
+    "known-failure": "✗",
+    "pass": "✔",
+    "not-applicable": "\N{EN DASH}",
+    "not-run": "·",
+}
 
 #: Why a requirement was not run although it could have been: nobody wanted it, or the run ended too early.
 NOT_SELECTED, CUT_SHORT = "not selected", "the run ended before its check"

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, product
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from celeriac.conformance.outcome import GRAVITY, RequirementResult
+from celeriac.conformance.page.context import by_broker, claimed, compared
 from celeriac.conformance.page.elements import Child, Element, el, html, prose
-from celeriac.conformance.page.failures import anchor, badge, entry
-from celeriac.conformance.page.first import compared, identity, profile_table
+from celeriac.conformance.page.failures import ROOMS, Room, anchor, badge, entry, title_of
+from celeriac.conformance.page.first import identity, profile_table
+from celeriac.conformance.page.timeline import symbols
 from celeriac.conformance.reading import Old, Reading, read
 from celeriac.spec import PROFILES, Chapter, Spec, load
 from celeriac.spec.model import LEVELS
@@ -69,10 +71,13 @@ def page(reading: Reading, spec: Spec, old: Old | None = None) -> str:
         "section",
         el("h2", "Verdicts by profile", id="profiles"),
         profile_table(results),
+        claimed(reading.header),
+        list(by_broker(reading)),
         list(compared(reading, results, old)),
     )
     chapters = [html(_chapter(chapter, results, checks)) for chapter in spec.chapters]
-    fixed = "".join((html(top), html(first), html(_filters(spec)), *chapters))
+    pictures = html(symbols())
+    fixed = "".join((html(top), html(first), html(_filters(spec)), pictures, *chapters))
     room = MAX_BYTES - RESERVED - len(fixed.encode()) - len(_file("page.css") + _file("page.js"))
     wrong = "".join(_wrong(reading, results, checks, room))
     body = "".join(
@@ -81,6 +86,7 @@ def page(reading: Reading, spec: Spec, old: Old | None = None) -> str:
             '<main id="main">',
             html(first),
             html(_filters(spec)),
+            pictures,
             wrong,
             '<h2 id="all">All requirements</h2>',
             *chapters,
@@ -102,27 +108,41 @@ def _hash(text: str) -> str:
 
 
 def _wrong(reading: Reading, results: Results, checks: Checks, room: int) -> Iterator[str]:
-    """Answer the entries of whatever is not as it should be, each told in short before any is in full."""
-    clocks = {stage["flavour"]: stage["clock"] for stage in reading.stages}
-    told = reading.footer.get("requirements", {})
+    """Answer the entries of whatever is not as it should be, in as much room as there is."""
     wrong = [result for verdict in SECTIONS for result in results.values() if result.verdict == verdict]
-    chosen = {result.requirement.id: _bare(result) for result in wrong}
-    room -= sum(map(_size, chosen.values()))
-    for detailed in (False, True):
-        for result in wrong:
-            name = result.requirement.id
-            about = {"issue": told.get(name, {}).get("issue"), "clocks": clocks}
-            lines = _gravest_first(name, checks.get(name, ()))[: None if detailed else 2]
-            inside = entry(result.requirement, result.verdict, result.reason, lines, detailed, **about)
-            better = _entry(result, list(inside))
-            more = _size(better) - _size(chosen[name])
-            if more <= room:
-                room -= more
-                chosen[name] = better
+    chosen = _shared_out(wrong, reading, checks, room)
     for verdict, group in groupby(wrong, key=lambda result: result.verdict):
         names = [result.requirement.id for result in group]
         yield html(el("h2", f"{SECTIONS[verdict]}: {len(names)}", id=verdict))
         yield from (chosen[name] for name in names)
+
+
+def _shared_out(
+    wrong: Sequence[RequirementResult], reading: Reading, checks: Checks, room: int
+) -> dict[str, str]:
+    """Give every entry some room before any gets more, and known failures what the others leave; small ones first."""
+    clocks = {stage["flavour"]: stage["clock"] for stage in reading.stages}
+    told = reading.footer.get("requirements", {})
+    chosen = {result.requirement.id: _bare(result) for result in wrong}
+    room -= sum(map(_size, chosen.values()))
+
+    def grown(result: RequirementResult, size: Room) -> tuple[int, str, str]:
+        name = result.requirement.id
+        about = {"issue": told.get(name, {}).get("issue"), "clocks": clocks}
+        lines = _gravest_first(name, checks.get(name, ()))
+        text = _entry(
+            result, list(entry(result.requirement, result.verdict, result.reason, lines, size, **about))
+        )
+        return _size(text) - _size(chosen[name]), name, text
+
+    news = [result for result in wrong if result.verdict != "known-failure"]
+    known = [result for result in wrong if result.verdict == "known-failure"]
+    for group, size in (*product([wrong], ROOMS[:1]), *product([news, known], ROOMS[1:])):
+        for more, name, text in sorted(grown(result, size) for result in group):
+            if more <= room:
+                room -= more
+                chosen[name] = text
+    return chosen
 
 
 def _size(text: str) -> int:
@@ -149,18 +169,12 @@ def _entry(result: RequirementResult, inside: Child) -> str:
         el("span", prose(requirement.sentence), cls="hint"),
     )
     opened = "" if result.verdict != "known-failure" else None
-    attributes = {"id": requirement.id, "cls": "r f", "open": opened, **_tags(result)}
-    return html(el("details", head, inside, **attributes))
+    return html(el("details", head, inside, id=requirement.id, cls="f", open=opened, data_t=_tags(result)))
 
 
-def _tags(result: RequirementResult) -> dict[str, str]:
-    requirement = result.requirement
-    return {
-        "data_i": requirement.id,
-        "data_v": result.verdict,
-        "data_l": requirement.level,
-        "data_p": requirement.profile,
-    }
+def _tags(result: RequirementResult) -> str:
+    """Answer what the filters of the page look at."""
+    return f"{result.verdict} {result.requirement.level} {result.requirement.profile}"
 
 
 def _chapter(chapter: Chapter, results: Results, checks: Checks) -> Element:
@@ -168,40 +182,31 @@ def _chapter(chapter: Chapter, results: Results, checks: Checks) -> Element:
         _row(results[requirement.id], checks.get(requirement.id, ())) for requirement in chapter.requirements
     ]
     title = el("h3", f"{chapter.prefix} {chapter.title}", id=f"chapter-{chapter.prefix}")
-    return el("section", title, rows, cls="ch", data_c=chapter.prefix)
+    return el("section", title, rows, cls="ch")
 
 
 def _row(result: RequirementResult, checks: Iterable[Mapping[str, Any]]) -> Element:
-    """Answer one requirement in a line, with its checks inside: the anchors of all checks are here."""
+    """Answer one requirement in a line, the names of its checks inside: the anchors of all checks are here."""
     requirement, wrong = result.requirement, result.verdict in SECTIONS
     own = [check for check in checks if next(iter(check["requirements"])) == requirement.id]
-    names = [el("li", _named(check), id=anchor(check)) for check in own]
-    why = requirement.why if result.verdict == "pass" else result.reason or requirement.why
-    link = el("a", requirement.id, href=f"#{requirement.id}")
-    inside: Child = None if wrong else el("p", prose(why))
+    names = [[el("i", _named(check), id=anchor(check)), " "] for check in own]
+    head: list[Child] = [badge(result.verdict), " ", el("a", requirement.id, href=f"#{requirement.id}")]
+    head += [" is told above"] if wrong else [f" {requirement.level} ", prose(requirement.sentence)]
+    silent = result.reason if not wrong and result.verdict != "pass" else None
     return el(
         "details",
-        el(
-            "summary",
-            badge(result.verdict),
-            " ",
-            link,
-            f" {requirement.level} ",
-            prose("" if wrong else requirement.sentence),
-        ),
-        inside,
-        el("ul", names) if names else None,
+        el("summary", head),
+        el("p", silent) if silent else None,
+        el("p", names) if names else None,
         id=None if wrong else requirement.id,
-        cls="r",
-        **_tags(result),
+        data_t=_tags(result),
     )
 
 
 def _named(check: Mapping[str, Any]) -> str:
-    """Answer the name of a check, with broker and verdict where they are not what a reader expects."""
-    broker = "" if check["broker"] == "embedded" else f" on {check['broker']}"
+    """Answer the name of a check, with its verdict where that is not what a reader expects."""
     verdict = "" if check["verdict"] == "pass" else f": {check['verdict']}"
-    return f"{check['id'].partition('::')[2][:80]}{broker}{verdict}"
+    return f"{title_of(check)}{verdict}"
 
 
 def _filters(spec: Spec) -> Element:

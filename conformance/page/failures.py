@@ -7,45 +7,63 @@ import binascii
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 from celeriac.conformance.differing import differences
 from celeriac.conformance.evidence import short
 from celeriac.conformance.journal import redacted
+from celeriac.conformance.outcome import SIGNS
 from celeriac.conformance.page.elements import Child, Element, el, prose
-from celeriac.conformance.page.timeline import drawn, legend, picture, span
+from celeriac.conformance.page.timeline import drawn, legend, picture, span, words
 from celeriac.conformance.wire_values import UntaggableError, from_json
 from celeriac.spec import Requirement
 
-__all__ = ["SYMBOLS", "anchor", "badge", "entry"]
+__all__ = ["ROOMS", "Room", "anchor", "badge", "entry", "title_of"]
 
-#: Verdict -> the sign that stands before its word: no colour tells anything alone.
-SYMBOLS: Mapping[str, str] = {
-    "fail": "✗",
-    "error": "!",
-    "unexpected-pass": "?",
-    "inconclusive": "~",
-    "known-failure": "●",
-    "pass": "✓",
-    "not-applicable": "-",
-    "not-run": "○",
-}
+#: Longest text that is shown, in characters; longest value of a record; most records of the evidence.
+LONGEST, LONGEST_VALUE, MOST_RECORDS = 1000, 160, 12
 
-#: Longest expectation or observation that is shown at once, in characters; longest value of a row.
-LONGEST, LONGEST_VALUE = 1000, 160
+#: Most checks that are named and not told of, in one entry.
+MOST_NAMES = 6
+
+#: Verdicts of checks that need no words.
+QUIET = frozenset({"pass", "not-applicable", "not-run"})
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much an entry tells: of how many checks, and of how many of these with picture, evidence, raw bodies."""
+
+    checks: int
+    pictures: int = 0
+    records: int = 0
+    bodies: int = 0
+
+
+#: An entry in ever more room: every one is told in short before any has a picture, and pictures come before bodies.
+ROOMS = (Room(1), Room(2), Room(2, 1), Room(2, 1, 1), Room(4, 2, 2), Room(99, 99, 99), Room(99, 99, 99, 99))
 
 Line = Mapping[str, Any]
 
 
 def badge(verdict: str) -> Element:
     """Answer a verdict as sign and word."""
-    return el("b", f"{SYMBOLS[verdict]} {verdict.replace('-', ' ')}", cls=verdict)
+    return el("b", f"{SIGNS[verdict]} {verdict.replace('-', ' ')}", cls=verdict)
 
 
 def anchor(check: Line) -> str:
-    """Answer the permanent anchor of a check on its flavour of broker."""
-    return re.sub(r"[^\w.-]+", "-", f"{redacted(check['id'])}-{check['broker']}").strip("-")
+    """Answer the permanent anchor of a check: its module and name, and its broker unless that is the embedded one."""
+    broker = "" if check["broker"] == "embedded" else f"-{check['broker']}"
+    name = redacted(check["id"]).replace("test_", "").replace(".py::", ".")
+    return re.sub(r"[^\w.-]+", "-", f"{name}{broker}").strip("-")
+
+
+def title_of(check: Line) -> str:
+    """Answer the name of a check, with its broker unless that is the embedded one."""
+    broker = "" if check["broker"] == "embedded" else f" on {check['broker']}"
+    return f"{check['id'].partition('::')[2].removeprefix('test_')[:80]}{broker}"
 
 
 def entry(
@@ -53,7 +71,7 @@ def entry(
     verdict: str,
     reason: str,
     checks: Sequence[Line],
-    detailed: bool,
+    room: Room,
     *,
     issue: str | None,
     clocks: Mapping[str, str],
@@ -64,19 +82,38 @@ def entry(
         requirement: which.
         verdict: its verdict.
         reason: and why it has it.
-        checks: the lines of its checks.
-        detailed: whether there is room for timelines and records.
+        checks: the lines of its checks, the gravest first.
+        room: how much of them there is room for.
         issue: a known failure's thread.
         clocks: flavour of broker -> clock.
     """
+    name = requirement.id
+    loud = [check for check in checks if check["requirements"][name]["verdict"] not in QUIET]
+    above = "" if verdict == "fail" else reason
     yield el("p", prose(requirement.sentence), cls="s")
     yield el("p", el("b", "Why: "), prose(requirement.why))
     if requirement.known:
         yield el("p", el("b", "Known of Celery: "), prose(requirement.known))
-    if reason and verdict != "fail":
-        yield el("p", el("b", "Reason: "), reason, _issue(issue))
-    for check in checks:
-        yield _check(requirement.id, check, clocks.get(check["broker"], ""), detailed)
+    if above:
+        yield el("p", el("b", "Reason: "), _cut(above), _issue(issue))
+    for number, check in enumerate(loud[: room.checks]):
+        clock = clocks.get(check["broker"], "")
+        yield _check(name, check, above, _seen(check, check["requirements"][name], clock, room, number))
+    yield _others("Not told here for want of room", name, loud[room.checks :])
+    yield _others("Its other checks", name, [check for check in checks if check not in loud])
+
+
+def _others(title: str, name: str, checks: Sequence[Line]) -> Child:
+    """Answer the checks that are not told of by name: the first of them, which lead to the list."""
+    if not checks:
+        return None
+    links = [
+        [el("a", title_of(check), href=f"#{anchor(check)}"), f" {check['requirements'][name]['verdict']}, "]
+        for check in checks[:MOST_NAMES]
+    ]
+    links[-1][-1] = links[-1][-1].removesuffix(", ")
+    more = f" and {len(checks) - MOST_NAMES} more" if len(checks) > MOST_NAMES else ""
+    return el("p", f"{title}: ", links, more, cls="sub")
 
 
 def _issue(issue: str | None) -> Child:
@@ -90,40 +127,35 @@ def _issue(issue: str | None) -> Child:
     return [" (", el("a", issue, href=address, rel="noreferrer"), ")"]
 
 
-def _check(name: str, check: Line, clock: str, detailed: bool) -> Element:
+def _check(name: str, check: Line, above: str, seen: Iterator[Child]) -> Element:
     outcome = check["requirements"][name]
-    loud = outcome["verdict"] not in {"pass", "not-applicable", "not-run"}
     title: list[Child] = [badge(outcome["verdict"]), " ", el("code", check["id"]), f" on {check['broker']}"]
-    inside: list[Child] = [el("h4", title)]
-    if loud:
-        inside += _told(name, check, outcome)
-        inside += _seen(f"{anchor(check)}-{name}", check, outcome, clock) if detailed else [_elsewhere()]
-        inside.append(_again(check.get("reproduce", {}).get(name)))
-    return el("section", inside, cls="c")
+    again = _again(check.get("reproduce", {}).get(name))
+    return el("section", el("h4", title), list(_told(check, outcome, above)), list(seen), again, cls="c")
 
 
-def _elsewhere() -> Element:
-    return el(
-        "p",
-        "Timeline and records are left out here to keep this page small; results.jsonl has them.",
-        cls="sub",
-    )
-
-
-def _told(name: str, check: Line, outcome: Line) -> Iterator[Child]:
+def _told(check: Line, outcome: Line, above: str) -> Iterator[Child]:
     if "expected" in outcome:
         yield _compared(outcome["expected"], outcome["observed"])
-    elif outcome["reason"]:
-        yield el("p", outcome["reason"])
+    elif outcome["reason"] != above:
+        yield el("p", _cut(outcome["reason"]))
     if detail := outcome.get("detail", "").strip():
-        yield el("details", el("summary", "detail"), el("pre", detail[-LONGEST:]))
+        yield el("details", el("summary", "detail"), el("pre", _cut(detail, end=True)))
     slack = check.get("slack_s")
     if slack is not None:
         told = "none: all stamps are of one clock" if not slack else f"{span(slack)} between observers"
         yield el("p", el("b", "Slack: "), told, cls="sub")
     if check.get("notes"):
         notes = "; ".join(f"{note['name']} {json.dumps(note['value'])}" for note in check["notes"])
-        yield el("p", el("b", "Measured: "), notes[:LONGEST], cls="sub")
+        yield el("p", el("b", "Measured: "), _cut(notes), cls="sub")
+
+
+def _cut(text: str, *, end: bool = False) -> str:
+    """Answer a text, or its beginning (its end) and how much of it that is."""
+    if len(text) <= LONGEST:
+        return text
+    told = f"[{'last' if end else 'first'} {LONGEST} of {len(text)} characters; results.jsonl has all]"
+    return f"{told}\n{text[-LONGEST:]}" if end else f"{text[:LONGEST]}\n{told}"
 
 
 def _compared(expected: str, observed: str) -> Element:
@@ -131,7 +163,10 @@ def _compared(expected: str, observed: str) -> Element:
     texts = (("expected", expected, marks[0]), ("observed", observed, marks[1]))
     return el(
         "div",
-        [el("div", el("h5", title), el("p", _marked(text[:LONGEST], under))) for title, text, under in texts],
+        [
+            el("div", el("h5", title), el("p", _marked(text[:LONGEST], under), _cut(text)[LONGEST:]))
+            for title, text, under in texts
+        ],
         cls="eo",
     )
 
@@ -159,61 +194,51 @@ def _again(command: str | None) -> Child:
     )
 
 
-def _seen(name: str, check: Line, outcome: Line, clock: str) -> Iterator[Child]:
+def _seen(check: Line, outcome: Line, clock: str, room: Room, number: int) -> Iterator[Child]:
     evidence = outcome.get("evidence", [])
     rows = drawn(check.get("history", []), evidence)
-    if rows:
-        label = f"Timeline of {check['id']}"
-        yield el(
-            "details",
-            el("summary", f"timeline, {clock} time"),
-            el("div", picture(rows, evidence, name, clock), cls="pic"),
-            el(
-                "p", "A row with * is evidence. Time runs down, not to scale; a zigzag is a break.", cls="sub"
-            ),
-            legend(rows),
-            el("details", el("summary", "as a table"), _table(rows, label)),
-            cls="time",
-            open="" if outcome["verdict"] != "known-failure" else None,
-        )
-    if evidence:
-        plural = "s" * (len(evidence) > 1)
-        about = f"evidence: {len(evidence)} record{plural}, seen by {', '.join(_observers(evidence))}"
-        yield el(
-            "details",
-            el("summary", about),
-            [_record(row, evidence[0]["at"]) for row in evidence[:12]],
-            cls="wire",
-        )
+    lacking = []
+    if rows and number < room.pictures:
+        yield _timeline(rows, evidence, clock, outcome["verdict"])
+    elif rows:
+        lacking.append("timeline")
+    if evidence and number < room.records:
+        yield _evidence(evidence, number < room.bodies)
+    elif evidence:
+        lacking.append("evidence")
+    if lacking:
+        told = f"Left out to keep this page small: {' and '.join(lacking)}. results.jsonl has more."
+        yield el("p", told, cls="sub")
+
+
+def _timeline(rows: Sequence[Line], evidence: Sequence[Line], clock: str, verdict: str) -> Element:
+    return el(
+        "details",
+        el("summary", f"timeline, {clock} time"),
+        el("div", picture(rows, evidence, clock), cls="pic"),
+        legend(rows),
+        el("details", el("summary", "in words"), el("pre", words(rows, evidence))),
+        open="" if verdict != "known-failure" else None,
+    )
+
+
+def _evidence(evidence: Sequence[Line], bodies: bool) -> Element:
+    plural = "s" * (len(evidence) > 1)
+    about = f"evidence: {len(evidence)} record{plural}, seen by {', '.join(_observers(evidence))}"
+    more = len(evidence) - MOST_RECORDS
+    return el(
+        "details",
+        el("summary", about),
+        [_record(row, evidence[0]["at"], bodies) for row in evidence[:MOST_RECORDS]],
+        el("p", f"and {more} more, which results.jsonl has") if more > 0 else None,
+    )
 
 
 def _observers(rows: Sequence[Line]) -> list[str]:
     return sorted({row["observer"] for row in rows})
 
 
-def _table(rows: Sequence[Line], label: str) -> Element:
-    head = el("tr", [el("th", title, scope="col") for title in ("after", "seen by", "what", "of")])
-    lines = [
-        el(
-            "tr",
-            [
-                el("td", text)
-                for text in (span(row["at"] - rows[0]["at"]), row["observer"], row["kind"], _of(row))
-            ],
-        )
-        for row in rows
-    ]
-    return el("div", el("table", el("caption", label), el("thead", head), el("tbody", lines)), cls="w")
-
-
-def _of(row: Line) -> str:
-    shown = ("task", "queue", "state", "attempt", "code", "text", "op")
-    return ", ".join(
-        f"{name} {row['data'][name]}"[:80] for name in shown if row["data"].get(name) not in (None, "")
-    )
-
-
-def _record(row: Line, first: float) -> Element:
+def _record(row: Line, first: float, bodies: bool) -> list[Child]:
     fields = {
         name: value
         for name, value in row["data"].items()
@@ -221,20 +246,14 @@ def _record(row: Line, first: float) -> Element:
     }
     if "decoded" in row:
         fields["body"] = row["decoded"]
-    lines = [
-        el("tr", el("th", name, scope="row"), el("td", el("code", _value(value))))
-        for name, value in _flat(fields)
-    ]
     raw = row["data"].get("body")
-    return el(
-        "div",
-        el(
-            "p", el("b", row["kind"]), f" #{row['seq']}, {span(row['at'] - first)}, seen by {row['observer']}"
-        ),
-        el("div", el("table", lines), cls="w"),
+    seen = f" #{row['seq']}, {span(row['at'] - first)}, seen by {row['observer']}"
+    return [
+        el("p", el("b", row["kind"]), seen),
+        el("dl", [[el("dt", name), el("dd", _value(value))] for name, value in _flat(fields)]),
         el("p", f"not decoded: {row['undecoded']}") if "undecoded" in row else None,
-        el("details", el("summary", "raw body"), el("pre", _raw(raw))) if raw else None,
-    )
+        el("details", el("summary", "raw body"), el("pre", _raw(raw))) if raw and bodies else None,
+    ]
 
 
 def _flat(fields: Line) -> Iterator[tuple[str, Any]]:
@@ -250,7 +269,7 @@ def _value(value: Any) -> str:
         value = from_json(value)
     except UntaggableError:
         return short(value)
-    text = value if isinstance(value, str) else repr(value)
+    text = value if value and isinstance(value, str) else repr(value)
     return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}... ({len(text)} characters)"
 
 
@@ -258,6 +277,5 @@ def _raw(body: Any) -> str:
     try:
         data = base64.b64decode(body["v"], validate=True)
     except (TypeError, KeyError, binascii.Error, ValueError):
-        return str(body)[:LONGEST]
-    text = data[:LONGEST].decode("ascii", errors="backslashreplace")
-    return f"{len(data)} bytes\n{text}"
+        return _cut(str(body))
+    return f"{len(data)} bytes\n{_cut(data.decode('ascii', errors='backslashreplace'))}"

@@ -1,34 +1,19 @@
-"""The first screen: what was judged, the verdict by profile, what is new, what else is wrong."""
+"""The first screen: what was judged, the verdict by profile, what else is wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from celeriac.conformance.headline import headline
 from celeriac.conformance.outcome import RequirementResult, counts
 from celeriac.conformance.page.elements import Child, Element, el
 from celeriac.conformance.page.failures import badge
-from celeriac.conformance.profiles import MEANINGS, profiles
-from celeriac.conformance.reading import Old, Reading
+from celeriac.conformance.profiles import MEANINGS, SIGNS, profiles
+from celeriac.conformance.reading import Reading
 from celeriac.spec import PROFILES
 
-__all__ = ["compared", "identity", "profile_table"]
-
-#: Verdicts that are new trouble when they were not there before; known failures are trouble, too.
-BAD = frozenset({"fail", "error", "inconclusive", "unexpected-pass", "known-failure"})
-
-#: Verdicts that say nothing of the implementation.
-SILENT = frozenset({"not-run", "not-applicable"})
-
-#: Verdict on a profile -> its sign.
-PROFILE_SYMBOLS: Mapping[str, str] = {
-    "success": "✓",
-    "partial": "◐",
-    "failed": "✗",
-    "not-claimed": "-",
-    "not-judged": "○",
-}
+__all__ = ["identity", "profile_table"]
 
 Results = Mapping[str, RequirementResult]
 
@@ -85,7 +70,7 @@ def profile_table(results: Results) -> Element:
                 "td",
                 el(
                     "span",
-                    f"{PROFILE_SYMBOLS[result.verdict]} {result}",
+                    f"{SIGNS[result.verdict]} {result}",
                     cls=f"v p-{result.verdict}",
                     title=MEANINGS[result.verdict],
                 ),
@@ -98,42 +83,3 @@ def profile_table(results: Results) -> Element:
     titles = ("profile", "verdict", "what it is about", "what does not hold")
     head = el("thead", el("tr", [el("th", title, scope="col") for title in titles]))
     return el("div", el("table", head, el("tbody", rows)), cls="w profiles")
-
-
-def compared(reading: Reading, results: Results, old: Old | None) -> Iterator[Child]:
-    """Answer what is new since an earlier report, nothing when there is none to compare with."""
-    if old is None:
-        return
-    yield el(
-        "h2", f"Since the report of {old.started.replace('T', ' ')[:16] or 'an unknown day'}", id="compare"
-    )
-    now = {name: result.verdict for name, result in results.items()}
-    then = {name: old.verdicts.get(name, "not-run") for name in now}
-    groups = {
-        "new failures": [n for n in now if now[n] in BAD and then[n] not in BAD],
-        "fixed": [n for n in now if now[n] == "pass" and then[n] in BAD],
-        "still failing": [n for n in now if now[n] in BAD and then[n] in BAD],
-        "no longer judged": [n for n in now if now[n] in SILENT and then[n] not in SILENT],
-    }
-    yield el(
-        "ul",
-        [_group(title, names) for title, names in groups.items() if names]
-        or [el("li", "no verdict has changed")],
-    )
-    checks = {check["id"] for check in reading.checks}
-    for title, names in (
-        ("new checks", checks - old.checks),
-        ("checks that are gone or were not run", old.checks - checks),
-    ):
-        if names:
-            yield el(
-                "details",
-                el("summary", f"{title}: {len(names)}"),
-                el("ul", [el("li", el("code", n)) for n in sorted(names)]),
-            )
-
-
-def _group(title: str, names: Sequence[str]) -> Element:
-    return el(
-        "li", el("b", f"{title}: {len(names)} "), [[el("a", name, href=f"#{name}"), " "] for name in names]
-    )

@@ -1,24 +1,25 @@
 "use strict";
 (() => {
   const form = document.getElementById("filters");
-  const rows = [...document.querySelectorAll(".r[data-v]")];
+  const rows = [...document.querySelectorAll("[data-t]")];
   const fields = ["q", "v", "c", "p", "l"];
   const texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
   const wanted = () => Object.fromEntries(fields.map((name) => [name, form.elements[name].value.trim()]));
-  const chapterOf = (row) => row.dataset.i.slice(0, 3);
+  const nameOf = (row) => row.id || row.querySelector("a").textContent;
 
   function fits(row, f) {
-    return (!f.v || row.dataset.v === f.v) && (!f.p || row.dataset.p === f.p) && (!f.l || row.dataset.l === f.l)
-      && (!f.c || chapterOf(row) === f.c) && (!f.q || texts.get(row).includes(f.q.toLowerCase()));
+    const [verdict, level, profile] = row.dataset.t.split(" ");
+    return (!f.v || verdict === f.v) && (!f.p || profile === f.p) && (!f.l || level === f.l)
+      && (!f.c || nameOf(row).startsWith(f.c)) && (!f.q || texts.get(row).includes(f.q.toLowerCase()));
   }
   function apply() {
     const f = wanted();
     const seen = new Set();
     for (const row of rows) {
       row.hidden = !fits(row, f);
-      if (!row.hidden) seen.add(row.dataset.i);
+      if (!row.hidden) seen.add(nameOf(row));
     }
-    for (const chapter of document.querySelectorAll(".ch")) chapter.hidden = !chapter.querySelector(".r:not([hidden])");
+    for (const chapter of document.querySelectorAll(".ch")) chapter.hidden = !chapter.querySelector("[data-t]:not([hidden])");
     form.elements.n.value = `${seen.size} requirement${seen.size === 1 ? "" : "s"}`;
   }
   function remember() {
@@ -33,7 +34,7 @@
   function reveal() {
     let target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!target) return;
-    const row = target.closest(".r");
+    const row = target.closest("[data-t]");
     if (row && row.hidden) { form.reset(); }
     for (let at = target; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
     target.scrollIntoView();
@@ -69,9 +70,13 @@
   });
   const printed = matchMedia("print");
   let closed = [];
-  const unfold = () => { closed = [...document.querySelectorAll("details:not([open])")]; closed.forEach((each) => { each.open = true; }); };
+  const unfold = () => {
+    const folded = [...document.querySelectorAll("details:not([open])")].filter((each) => !each.closest(".ch"));
+    closed = closed.concat(folded);
+    folded.forEach((each) => { each.open = true; });
+  };
   addEventListener("beforeprint", unfold);
-  addEventListener("afterprint", () => closed.forEach((each) => { each.open = false; }));
+  addEventListener("afterprint", () => { closed.forEach((each) => { each.open = false; }); closed = []; });
   printed.addEventListener("change", (event) => { if (event.matches) unfold(); });
   addEventListener("hashchange", reveal);
   addEventListener("popstate", recall);

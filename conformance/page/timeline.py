@@ -11,12 +11,15 @@ from typing import Any
 
 from celeriac.conformance.page.elements import Element, el
 
-__all__ = ["LANES", "drawn", "legend", "picture", "span"]
+__all__ = ["LANES", "drawn", "legend", "picture", "span", "symbols", "words"]
 
 #: Lane -> where it stands.
 LANES: Mapping[str, int] = {"caller": 118, "broker": 232, "worker": 346, "store": 462}
 TITLES = {"store": "result store"}
 WIDTH, ROW, TOP, GAP = 504, 25, 24, 20
+
+#: Lower end of the lanes, which the frame of a picture cuts off.
+LONGEST = 2000
 
 #: Kind of record -> the lane it starts from and the one it leads to; the same one twice is a mark in a lane.
 PLACES: Mapping[str, tuple[str, str]] = {
@@ -72,18 +75,49 @@ def _is_noise(row: Row, marked: set[int]) -> bool:
     return row["kind"] == "answered" or (carries_result and "status" in str(row.get("decoded", "")))
 
 
-def picture(rows: Sequence[Row], evidence: Sequence[Row], name: str, clock: str) -> Element:
-    """Answer the picture of records, with a title for whoever cannot see it.
+def symbols() -> Element:
+    """Answer what all pictures of a page have in common, which they refer to: lanes, arrows, marks, the break."""
+    ways = {*PLACES.values(), ("worker", "broker")}
+    zigzag = "".join(f"l5 {-6 if step % 2 else 6}" for step in range(80))
+    shapes = [
+        el("g", [_lane(lane, x) for lane, x in LANES.items()], id="t-lanes"),
+        el("path", d=f"M100 -6{zigzag}", id="t-break", cls="br"),
+        el("rect", y=-15, width=WIDTH, height=22, id="t-ev", cls="ev"),
+        *(_shape(*way) for way in sorted(ways)),
+    ]
+    return el("svg", el("defs", shapes), cls="defs", aria_hidden="true")
+
+
+def _lane(lane: str, x: int) -> list[Element]:
+    return [
+        el("text", TITLES.get(lane, lane), x=x, y=16, cls="ln"),
+        el("path", d=f"M{x} 24V{LONGEST}", cls="lv"),
+    ]
+
+
+def _shape(start: str, end: str) -> Element:
+    x, to = LANES[start], LANES[end]
+    if start == end:
+        return el("path", d=f"M{x - 4} -8h8v8h-8z", cls="mk", id=_way(start, end))
+    way = 1 if to > x else -1
+    return el("path", d=f"M{x} 1H{to}m{-7 * way} -4l{7 * way} 4l{-7 * way} 4", cls="ar", id=_way(start, end))
+
+
+def _way(start: str, end: str) -> str:
+    return f"t-{start[0]}{end[0]}"
+
+
+def picture(rows: Sequence[Row], evidence: Sequence[Row], clock: str) -> Element:
+    """Answer the picture of records; the page that shows it has ``symbols`` in it, and ``words`` beside it.
 
     Args:
         rows: as ``drawn`` answers them.
         evidence: the records that the verdict rests on; they are marked.
-        name: an id of its own in the page.
         clock: virtual, travel or wall.
     """
     letters, workers = _letters(rows), _workers(rows)
     marked = {row["seq"] for row in evidence}
-    marks: list[Element] = []
+    marks: list[Element] = [el("use", href="#t-lanes")]
     y, last = TOP + ROW, rows[0]["at"]
     for row in rows:
         silence = row["at"] - last
@@ -95,17 +129,35 @@ def picture(rows: Sequence[Row], evidence: Sequence[Row], name: str, clock: str)
         marks += _mark(row, y, stamp, letters, workers, row["seq"] in marked)
         last = row["at"]
         y += ROW
-    told = ", ".join(f"{row['kind']} at {span(row['at'] - rows[0]['at'])}" for row in rows)
-    return el(
-        "svg",
-        el("title", f"Timeline, {clock} time", id=f"{name}-t"),
-        el("desc", told, id=f"{name}-d"),
-        [_lane(lane, x, y) for lane, x in LANES.items()],
-        marks,
-        viewBox=f"0 0 {WIDTH} {y}",
-        role="img",
-        aria_labelledby=f"{name}-t {name}-d",
-        cls="tl",
+    label = f"Timeline, {clock} time, which is told in words below"
+    return el("svg", marks, viewBox=f"0 0 {WIDTH} {y - 10}", role="img", aria_label=label, cls="tl")
+
+
+def words(rows: Sequence[Row], evidence: Sequence[Row]) -> str:
+    """Answer what a picture shows, a line for each record: when, who saw it, what, of what; ``*`` is evidence."""
+    marked, first, letters = {row["seq"] for row in evidence}, rows[0]["at"], _letters(rows)
+    cells = [
+        (
+            f"{span(row['at'] - first)}{' *' * (row['seq'] in marked)}",
+            row["observer"],
+            _label(row, letters),
+            _of(row),
+        )
+        for row in rows
+    ]
+    widths = [max(len(cell[column]) for cell in cells) for column in range(3)]
+    return "\n".join(
+        "  ".join(
+            (*(text.ljust(width) for text, width in zip(cell[:3], widths, strict=True)), cell[3])
+        ).rstrip()
+        for cell in cells
+    )
+
+
+def _of(row: Row) -> str:
+    shown = ("task", "queue", "attempt", "text", "op")
+    return ", ".join(
+        f"{name} {row['data'][name]}"[:80] for name in shown if row["data"].get(name) not in (None, "")
     )
 
 
@@ -141,38 +193,27 @@ def _workers(rows: Sequence[Row]) -> set[Any]:
     return {row["data"].get("connection") for row in rows if row["kind"] == "delivered"} - {None}
 
 
-def _lane(lane: str, x: int, bottom: int) -> list[Element]:
-    return [
-        el("text", TITLES.get(lane, lane), x=x, y=16, cls="ln"),
-        el("path", d=f"M{x} 24V{bottom - 4}", cls="lv"),
-    ]
-
-
 def _break(y: int, seconds: float) -> list[Element]:
-    middle = y - 6
-    zigzag = "".join(f"l5 {-6 if step % 2 else 6}" for step in range(80))
     return [
-        el("path", d=f"M100 {middle}{zigzag}", cls="br"),
-        el("text", f"{span(seconds)} later", x=4, y=middle + 4, cls="bt"),
+        el("use", href="#t-break", y=y),
+        el("text", f"{span(seconds)} later", x=4, y=y - 2, cls="bt"),
     ]
 
 
 def _mark(
     row: Row, y: int, stamp: str, letters: Mapping[str, str], workers: set[Any], is_evidence: bool
 ) -> list[Element]:
-    start, end = (LANES[lane] for lane in PLACES[row["kind"]])
+    lane, to = PLACES[row["kind"]]
     if row["kind"] == "published" and row["data"].get("connection") in workers:
-        start = LANES["worker"]
-    text = _label(row, letters)
-    marks = [el("rect", x=0, y=y - 15, width=WIDTH, height=22, cls="ev")] if is_evidence else []
-    marks.append(el("text", f"{stamp}{' *' if is_evidence else ''}", x=4, y=y, cls="at"))
-    if start == end:
-        marks.append(el("path", d=f"M{start - 4} {y - 8}h8v8h-8z", cls="mk"))
-        anchor = {"x": start - 9, "cls": "r"} if start == LANES["store"] else {"x": start + 9, "cls": None}
-        return [*marks, el("text", text, y=y, **anchor)]
-    way = 1 if end > start else -1
-    marks.append(el("path", d=f"M{start} {y + 1}H{end}m{-7 * way} -4l{7 * way} 4l{-7 * way} 4", cls="ar"))
-    return [*marks, el("text", text, x=(start + end) // 2, y=y - 3, cls="m")]
+        lane = "worker"
+    marks = [el("use", href="#t-ev", y=y)] if is_evidence else []
+    told = f"{stamp}{' *' if is_evidence else ''}"
+    marks += [el("text", told, x=4, y=y, cls="at")] if told else []
+    marks.append(el("use", href=f"#{_way(lane, to)}", y=y))
+    if lane != to:
+        return [*marks, el("text", _label(row, letters), x=(LANES[lane] + LANES[to]) // 2, y=y - 3)]
+    side = {"x": LANES[lane] - 9, "cls": "e"} if lane == "store" else {"x": LANES[lane] + 9, "cls": "b"}
+    return [*marks, el("text", _label(row, letters), y=y, **side)]
 
 
 def _label(row: Row, letters: Mapping[str, str]) -> str:

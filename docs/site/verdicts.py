@@ -5,24 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from celeriac.conformance import outcome, profiles
 from celeriac.conformance.expectations import Conditions
-from celeriac.conformance.profiles import SIGNS, ProfileResult
+from celeriac.conformance.profiles import ProfileResult
 from celeriac.conformance.providers import LINKS
 
 __all__ = ["SYMBOLS", "WORDS", "badge", "conditions", "of_row", "profile_cell"]
 
 #: Verdict on a profile or on a requirement -> its symbol.
-SYMBOLS: Mapping[str, str] = {
-    **SIGNS,
-    "pass": "✔",
-    "known-failure": "✘",
-    "fail": "✘",
-    "error": "!",
-    "inconclusive": "?",
-    "unexpected-pass": "✔",
-    "not-applicable": "\N{EN DASH}",
-    "not-run": "·",
-}
+SYMBOLS: Mapping[str, str] = {**profiles.SIGNS, **outcome.SIGNS}
 
 #: Verdict on a requirement -> what a reader of its page is told.
 WORDS: Mapping[str, str] = {

@@ -17,8 +17,8 @@ PAGE = "report.html"
 def shown(browser: Any) -> list[str]:
     """Answer the ids of the requirements that can be seen, in order."""
     script = (
-        "return [...document.querySelectorAll('.r[data-v]')].filter(r => r.checkVisibility())"
-        ".map(r => r.dataset.i)"
+        "return [...document.querySelectorAll('[data-t]')].filter(r => r.checkVisibility())"
+        ".map(r => r.id || r.querySelector('a').textContent)"
     )
     return list(browser.execute_script(script))
 
@@ -88,6 +88,7 @@ def test_from_a_failure_to_its_timeline(failing: Path, browse: Callable[..., Any
     picture = entry.find_element(By.CSS_SELECTOR, "svg")
     assert picture.is_displayed()
     assert {"redelivered", "31 min later"} <= set(picture.text.splitlines())
+    assert browser.execute_script("return document.querySelector('#t-lanes').getBBox().width") > 300
     button = entry.find_element(By.CSS_SELECTOR, "button.copy")
     button.click()
     assert button.text in {"copied", "press Ctrl+C"}
