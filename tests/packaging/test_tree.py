@@ -76,6 +76,13 @@ def test_no_lock_file() -> None:
     assert [path.name for pattern in locks for path in ROOT.glob(pattern)] == []
 
 
+def test_no_image_holds_what_a_checkout_gathers() -> None:
+    """Whatever git ignores, and its history, stays out of an image that copies the checkout."""
+    ignored = (ROOT / ".gitignore").read_text().split()
+    kept_out = {line.removeprefix("**/") for line in (ROOT / ".dockerignore").read_text().splitlines()}
+    assert [each for each in (".git/", *ignored) if each not in kept_out] == []
+
+
 @pytest.mark.parametrize("service", sorted(COMPOSE["services"]))
 def test_compose_binds_loopback_only(service: str) -> None:
     """Every published port of docker-compose.yml is bound to 127.0.0.1 and can be moved by a variable."""
