@@ -189,7 +189,7 @@ def _row(result: RequirementResult, checks: Iterable[Mapping[str, Any]]) -> Elem
     """Answer one requirement in a line, the names of its checks inside: the anchors of all checks are here."""
     requirement, wrong = result.requirement, result.verdict in SECTIONS
     own = [check for check in checks if next(iter(check["requirements"])) == requirement.id]
-    names = [[el("i", _named(check), id=anchor(check)), " "] for check in own]
+    names: list[Child] = [[el("i", _named(check), id=anchor(check)), " "] for check in own]
     head: list[Child] = [badge(result.verdict), " ", el("a", requirement.id, href=f"#{requirement.id}")]
     head += [" is told above"] if wrong else [f" {requirement.level} ", prose(requirement.sentence)]
     silent = result.reason if not wrong and result.verdict != "pass" else None

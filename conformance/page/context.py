@@ -44,7 +44,8 @@ def claimed(header: Mapping[str, Any]) -> Element | None:
 
 def by_broker(reading: Reading) -> Iterator[Child]:
     """Answer which requirements fare differently on different brokers, nothing when there was only one."""
-    found = reading.by_broker()
+    every = reading.by_broker()
+    found = {broker: verdicts for broker, verdicts in every.items() if set(verdicts.values()) - SILENT}
     if len(found) < 2:
         return
     yield el("h2", "What differs by broker", id="brokers")

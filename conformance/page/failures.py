@@ -107,13 +107,16 @@ def _others(title: str, name: str, checks: Sequence[Line]) -> Child:
     """Answer the checks that are not told of by name: the first of them, which lead to the list."""
     if not checks:
         return None
-    links = [
-        [el("a", title_of(check), href=f"#{anchor(check)}"), f" {check['requirements'][name]['verdict']}, "]
-        for check in checks[:MOST_NAMES]
+    links: list[Child] = [
+        [", " * bool(number), el("a", title_of(check), href=f"#{anchor(check)}"), f" {_verdict(check, name)}"]
+        for number, check in enumerate(checks[:MOST_NAMES])
     ]
-    links[-1][-1] = links[-1][-1].removesuffix(", ")
     more = f" and {len(checks) - MOST_NAMES} more" if len(checks) > MOST_NAMES else ""
     return el("p", f"{title}: ", links, more, cls="sub")
+
+
+def _verdict(check: Line, name: str) -> str:
+    return str(check["requirements"][name]["verdict"]).replace("-", " ")
 
 
 def _issue(issue: str | None) -> Child:

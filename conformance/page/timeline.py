@@ -212,8 +212,8 @@ def _mark(
     marks.append(el("use", href=f"#{_way(lane, to)}", y=y))
     if lane != to:
         return [*marks, el("text", _label(row, letters), x=(LANES[lane] + LANES[to]) // 2, y=y - 3)]
-    side = {"x": LANES[lane] - 9, "cls": "e"} if lane == "store" else {"x": LANES[lane] + 9, "cls": "b"}
-    return [*marks, el("text", _label(row, letters), y=y, **side)]
+    x, side = (LANES[lane] - 9, "e") if lane == "store" else (LANES[lane] + 9, "b")
+    return [*marks, el("text", _label(row, letters), x=x, y=y, cls=side)]
 
 
 def _label(row: Row, letters: Mapping[str, str]) -> str:

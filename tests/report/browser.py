@@ -22,7 +22,9 @@ return document.querySelector(".pic").getBoundingClientRect().bottom + scrollY +
 """
 
 
-def chrome(width: int, height: int = 1000, *, dark: bool = False, scale: float = 1) -> webdriver.Chrome:
+def chrome(
+    width: int, height: int = 1000, *, dark: bool = False, scale: float = 1, scripts: bool = True
+) -> webdriver.Chrome:
     """Answer a browser whose window has so many pixels, whatever the smallest window of the system is."""
     options = webdriver.ChromeOptions()
     options.binary_location = str(shutil.which("chromium"))
@@ -30,6 +32,8 @@ def chrome(width: int, height: int = 1000, *, dark: bool = False, scale: float =
         options.add_argument(word)
     if os.geteuid() == 0:
         options.add_argument("--no-sandbox")  # Chromium does not start as root with one
+    if not scripts:
+        options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     service = webdriver.ChromeService(executable_path=str(shutil.which("chromedriver")))
     browser = webdriver.Chrome(options=options, service=service)

@@ -46,8 +46,8 @@ def browse() -> Iterator[Callable[..., Chrome]]:
 
     opened: list[Chrome] = []
 
-    def browse(page: Path, width: int = 1280, query: str = "") -> Chrome:
-        browser = chrome(width)
+    def browse(page: Path, width: int = 1280, query: str = "", *, scripts: bool = True) -> Chrome:
+        browser = chrome(width, scripts=scripts)
         opened.append(browser)
         browser.get(page.as_uri() + query)
         return browser

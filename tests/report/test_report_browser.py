@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -100,3 +102,33 @@ def test_a_link_leads_past_a_filter(failing: Path, browse: Callable[..., Any]) -
     browser = browse(failing / PAGE, query="?v=pass#TIM-007")
     assert browser.execute_async_script("setTimeout(arguments[0])") is None
     assert browser.find_element(By.ID, "TIM-007").is_displayed()
+
+
+def test_without_javascript(failing: Path, browse: Callable[..., Any]) -> None:
+    """Where no script runs a failure is there in full, and there are no filters that would do nothing."""
+    browser = browse(failing / PAGE, scripts=False)
+    assert not browser.find_element(By.ID, "filters").is_displayed()
+    entry = browser.find_element(By.ID, "TIM-007")
+    assert {"Why:", "expected", "observed", "Again:"} <= set(re.findall(r"[\w]+:?", entry.text))
+    assert "redelivered" in entry.find_element(By.CSS_SELECTOR, "svg").text
+    for summary in entry.find_elements(By.CSS_SELECTOR, "details:not([open]) > summary"):
+        if summary.is_displayed():
+            summary.click()
+    assert all(each.is_displayed() for each in entry.find_elements(By.CSS_SELECTOR, "pre, dl"))
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_printed(failing: Path, browse: Callable[..., Any], scripts: bool) -> None:
+    """On paper every failure is unfolded, the list stays short, and nothing is there that one would click."""
+    browser = browse(failing / PAGE, scripts=scripts)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    entry = browser.find_element(By.ID, "TIM-007")
+    unfolded = entry.find_elements(By.CSS_SELECTOR, "pre, dl, svg")
+    assert len(unfolded) > 2
+    assert all(each.size["height"] > 10 for each in unfolded)
+    assert not browser.find_element(By.ID, "filters").is_displayed()
+    assert not entry.find_element(By.CSS_SELECTOR, ".copy").is_displayed()
+    assert browser.find_element(By.CSS_SELECTOR, ".ch > details").size["height"] < 100
+    paper = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", {})["data"])
+    assert paper.startswith(b"%PDF")
+    assert 10 < len(re.findall(rb"/Type /Page\b", paper)) < 40

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 
 from celeriac.conformance.cli import main
 from celeriac.conformance.journal import redacted
-from celeriac.conformance.page import MAX_BYTES, page, write_page
+from celeriac.conformance.page import HERE, MAX_BYTES, page, write_page
 from celeriac.conformance.reading import Old, ReadingError, outcomes, read
 from celeriac.spec import load, validator
 
@@ -36,6 +38,12 @@ RECORD = {
 }
 
 
+PASSED = {"verdict": "pass", "reason": ""}
+
+#: Colours in which the page writes.
+TEXTS = ("fg", "dim", "link", "bad", "warn", "good")
+
+
 def check_line(requirement: str = "ETA-004", verdict: str = "fail", records: int = 1) -> dict[str, Any]:
     """Answer the line of a check that did not pass."""
     rows = [{**RECORD, "seq": number, "at": 2.0**number} for number in range(records)]
@@ -55,9 +63,9 @@ def check_line(requirement: str = "ETA-004", verdict: str = "fail", records: int
     }
 
 
-def journal(folder: Path, *lines: Any, rest: str = "") -> Path:
+def journal(folder: Path, *lines: Any, rest: str = "", header: Mapping[str, Any] | None = None) -> Path:
     """Write a journal and answer its folder."""
-    text = "".join(json.dumps(line) + "\n" for line in (HEADER, *lines))
+    text = "".join(json.dumps(line) + "\n" for line in ({**HEADER, **(header or {})}, *lines))
     (folder / "results.jsonl").write_text(text + rest)
     return folder
 
@@ -137,6 +145,91 @@ def test_the_size_is_bounded(tmp_path: Path) -> None:
     assert len(text.encode()) < MAX_BYTES
     assert "results.jsonl has more" in text
     assert_sound(text)
+
+
+def test_the_room_is_shared_out(tmp_path: Path) -> None:
+    """Each of forty failures with long histories has its timeline before any has raw bodies."""
+    names = list(load().requirements)[:40]
+    body = {"$": "bytes", "v": base64.b64encode(b"x" * 900).decode()}
+    lines = [{**check_line(name, records=8), "id": f"test_chapter.py::{name}"} for name in names]
+    for line in lines:
+        line["history"] = [{**row, "data": {"task": "add", "body": body}} for row in line["history"]]
+        outcome = line["requirements"][next(iter(line["requirements"]))]
+        outcome["evidence"] = line["history"]
+    text = page(read(journal(tmp_path, *lines)), load())
+    assert text.count('class="tl"') == 40
+    assert 0 < text.count("<summary>evidence") <= 40
+    assert text.count("<summary>raw body") < 40 * 8
+    assert len(text.encode()) < MAX_BYTES
+    assert_sound(text)
+
+
+def test_what_is_cut_says_so(tmp_path: Path) -> None:
+    """A text that is too long is cut with words that say how much is shown; a short one has none of them."""
+    line = check_line()
+    assert "characters; results.jsonl has all]" not in page(read(journal(tmp_path, line)), load())
+    outcome = line["requirements"]["ETA-004"]
+    outcome |= {"expected": "e" * 1001, "detail": "d" * 3000, "observed": "o" * 1000}
+    text = page(read(journal(tmp_path, line)), load())
+    assert "[first 1000 of 1001 characters; results.jsonl has all]" in text
+    assert "[last 1000 of 3000 characters; results.jsonl has all]" in text
+    assert text.count("characters; results.jsonl has all]") == 2
+
+
+def test_a_run_of_passes(tmp_path: Path) -> None:
+    """Where everything holds the page has a line for each requirement, and no heading of anything wrong."""
+    lines = [
+        {**check_line(name, "pass"), "id": f"test_chapter.py::{name}", "requirements": {name: PASSED}}
+        for name in load().requirements
+    ]
+    text = page(read(journal(tmp_path, *lines)), load())
+    tree = assert_sound(text)
+    assert [each.get("id") for each in tree.iter("h2")] == ["profiles", "all"]
+    assert {each.get("data-t").split()[0] for each in tree.iter() if each.get("data-t")} == {"pass"}
+    assert "success, all" in text
+    assert not [each for each in tree.iter() if each.get("class") == "f"]
+
+
+def test_the_claim(tmp_path: Path) -> None:
+    """What the claim offers and what it denies can be read in the page of its run."""
+    claim = {
+        "roles": ["worker"],
+        "links": ["redis"],
+        "clocks": ["wall"],
+        "modes": [],
+        "features": {"serializers": ["json", "yaml"], "link": True, "chord": False},
+    }
+    told = "".join(parsed(page(read(journal(tmp_path, header={"claim": claim})), load())).itertext())
+    for words in ("rolesworker", "modesnone", "serializersjson, yaml", "featureslink", "deniedchord"):
+        assert words in told
+
+
+def test_colours_can_be_read() -> None:
+    """Every colour of text has a contrast of 4.5 to 1 with every ground it stands on, in light and in dark."""
+    style = (HERE / "page.css").read_text()
+    roots = re.findall(r":root\{(.*?)\}", style)
+    assert len(roots) == 2
+    assert not re.findall(r"#[0-9a-f]{3,8}\b|\brgba?\(", re.sub(r":root\{.*?\}", "", style))
+    for root in roots:
+        of = dict(re.findall(r"--(\w+):(#\w+)", root))
+        pairs = [(text, ground) for text in TEXTS for ground in ("bg", "soft")]
+        pairs += [("fg", "mark"), ("fg", "ev"), ("dim", "ev")]
+        poor = [pair for pair in pairs if contrast(of[pair[0]], of[pair[1]]) < 4.5]
+        assert poor == []
+
+
+def contrast(one: str, other: str) -> float:
+    """Answer the contrast of two colours as the accessibility guidelines of the web count it, 1 to 21."""
+    low, high = sorted(map(luminance, (one, other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def luminance(colour: str) -> float:
+    """Answer the relative luminance of a colour, #rgb or #rrggbb."""
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
 def test_a_run_that_was_killed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
