@@ -72,7 +72,7 @@ def page(reading: Reading, spec: Spec, old: Old | None = None) -> str:
         el("h2", "Verdicts by profile", id="profiles"),
         profile_table(results),
         claimed(reading.header),
-        list(by_broker(reading)),
+        list(by_broker(reading, results)),
         list(compared(reading, results, old)),
     )
     chapters = [html(_chapter(chapter, results, checks)) for chapter in spec.chapters]

@@ -42,24 +42,31 @@ def claimed(header: Mapping[str, Any]) -> Element | None:
     )
 
 
-def by_broker(reading: Reading) -> Iterator[Child]:
+def by_broker(reading: Reading, results: Results) -> Iterator[Child]:
     """Answer which requirements fare differently on different brokers, nothing when there was only one."""
     every = reading.by_broker()
     found = {broker: verdicts for broker, verdicts in every.items() if set(verdicts.values()) - SILENT}
     if len(found) < 2:
         return
     yield el("h2", "What differs by broker", id="brokers")
-    rows = []
-    for name in dict.fromkeys(name for verdicts in found.values() for name in verdicts):
-        verdicts = {broker: each.get(name, "not-run") for broker, each in found.items()}
-        if len(set(verdicts.values()) - SILENT) > 1:
-            cells = [el("td", badge(verdict)) for verdict in verdicts.values()]
-            rows.append(el("tr", el("th", el("a", name, href=f"#{name}"), scope="row"), cells))
-    if not rows:
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name in results:
+        verdicts = tuple(each.get(name, "not-run") for each in found.values())
+        if len(set(verdicts) - SILENT) > 1:
+            alike.setdefault(verdicts, []).append(name)
+    if not alike:
         yield el("p", f"Nothing that was judged on several of {', '.join(found)}.")
         return
-    head = el("tr", [el("th", title, scope="col") for title in ("requirement", *found)])
+    rows = [
+        el("tr", [el("td", badge(verdict)) for verdict in verdicts], el("td", _links(names), cls="ids"))
+        for verdicts, names in alike.items()
+    ]
+    head = el("tr", [el("th", title, scope="col") for title in (*found, "requirements")])
     yield el("div", el("table", el("thead", head), el("tbody", rows)), cls="w")
+
+
+def _links(names: Sequence[str]) -> list[Child]:
+    return [[el("a", name, href=f"#{name}"), " "] for name in names]
 
 
 def compared(reading: Reading, results: Results, old: Old | None) -> Iterator[Child]:
@@ -73,7 +80,8 @@ def compared(reading: Reading, results: Results, old: Old | None) -> Iterator[Ch
     now = {name: result.verdict for name, result in results.items() if name not in left_out}
     then = {name: old.verdicts.get(name, "not-run") for name in now}
     groups = {
-        "new failures": [n for n in now if now[n] in BAD and then[n] not in BAD],
+        "new failures": [n for n in now if now[n] in BAD and then[n] not in BAD | SILENT],
+        "failing, not judged then": [n for n in now if now[n] in BAD and then[n] in SILENT],
         "fixed": [n for n in now if now[n] == "pass" and then[n] in BAD],
         "still failing": [n for n in now if now[n] in BAD and then[n] in BAD],
         "no longer judged": [n for n in now if now[n] in SILENT and then[n] not in SILENT],
@@ -94,9 +102,7 @@ def _is_left_out(result: RequirementResult) -> bool:
 
 
 def _group(title: str, names: Sequence[str]) -> Element:
-    return el(
-        "li", el("b", f"{title}: {len(names)} "), [[el("a", name, href=f"#{name}"), " "] for name in names]
-    )
+    return el("li", el("b", f"{title}: {len(names)} "), _links(names))
 
 
 def _checks(title: str, names: set[str]) -> Element | None:

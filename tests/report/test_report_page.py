@@ -267,7 +267,8 @@ def test_a_journal_of_another_version_is_refused(tmp_path: Path) -> None:
 
 def test_two_runs_are_compared(tmp_path: Path) -> None:
     """A page says which failures are new, which are fixed and which stay, beside an older report."""
-    reading = read(journal(tmp_path, check_line(), check_line("BAS-001"), check_line("BAS-002", "pass")))
+    lines = (check_line(), check_line("BAS-001"), check_line("BAS-002", "pass"), check_line("BAS-005"))
+    reading = read(journal(tmp_path, *lines))
     old = Old(
         {"BAS-001": "fail", "BAS-002": "error", "ETA-004": "pass", "BAS-003": "fail", "BAS-004": "pass"},
         {"gone": frozenset(["BAS-001"]), "not chosen": frozenset(["BAS-003"])},
@@ -278,7 +279,8 @@ def test_two_runs_are_compared(tmp_path: Path) -> None:
     assert "new failures: 1 ETA-004" in told
     assert "fixed: 1 BAS-002" in told
     assert "still failing: 1 BAS-001" in told
-    assert "new checks: 3" in told
+    assert "failing, not judged then: 1 BAS-005" in told
+    assert "new checks: 4" in told
     assert "2 that were judged then, not run this time" in told
     assert "checks that are gone: 1gone" in told
     assert "not chosen" not in told
