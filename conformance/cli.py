@@ -260,8 +260,9 @@ def _interop(arguments: argparse.Namespace) -> int:
         _refuse("interop", str(error))
         return EXIT_ERROR
     crossing.cross(brokers, source)
-    print("\n".join(lines(crossing.cells)))
-    write_interop(Path(arguments.report_dir), crossing.cells, crossing.versions, crossing.missing)
+    folder = Path(arguments.report_dir)
+    write_interop(folder, crossing.cells, crossing.versions, crossing.missing)
+    print("\n".join((*lines(crossing.cells), "", f"report: {folder / 'interop.md'}")))
     return 0 if crossing.is_sound else EXIT_ERROR
 
 
