@@ -115,7 +115,7 @@ def only(adapter: type[Adapter], role: str, features: Mapping[str, Any] | None =
 def test_command_crosses_the_reference_with_itself_in_a_process(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The command crosses whom it is told with the reference, in both roles; everything works; it says where the table is."""
+    """The command crosses whom it is told with the reference, in both roles, and says where the table is."""
     assert cli.main(["interop", "--adapter=reference-process", f"--report-dir={tmp_path}"]) == 0
 
     found = json.loads((tmp_path / "interop.json").read_text())
