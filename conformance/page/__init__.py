@@ -36,6 +36,9 @@ SECTIONS: Mapping[str, str] = {
     "known-failure": "Known failures",
 }
 
+#: How a timeline is read, told once in a page that has some.
+HOW = "In timelines time runs down, not to scale; a zigzag is a break, and a row with * is evidence."
+
 Results = Mapping[str, RequirementResult]
 Checks = Mapping[str, list[Mapping[str, Any]]]
 
@@ -76,7 +79,7 @@ def page(reading: Reading, spec: Spec, old: Old | None = None) -> str:
         list(compared(reading, results, old)),
     )
     chapters = [html(_chapter(chapter, results, checks)) for chapter in spec.chapters]
-    pictures = html(symbols())
+    pictures = html(symbols()) + html(el("p", HOW, cls="sub"))
     fixed = "".join((html(top), html(first), html(_filters(spec)), pictures, *chapters))
     room = MAX_BYTES - RESERVED - len(fixed.encode()) - len(_file("page.css") + _file("page.js"))
     wrong = "".join(_wrong(reading, results, checks, room))
@@ -86,7 +89,7 @@ def page(reading: Reading, spec: Spec, old: Old | None = None) -> str:
             '<main id="main">',
             html(first),
             html(_filters(spec)),
-            pictures,
+            pictures if wrong else "",
             wrong,
             '<h2 id="all">All requirements</h2>',
             *chapters,

@@ -18,7 +18,7 @@ IMAGE = Path(__file__).parents[2] / "docs" / "images" / "report.png"
 SHOW = """
 document.querySelectorAll("details.f")[0].open = true;
 document.querySelector("#filters").remove();
-return document.querySelector(".pic").getBoundingClientRect().bottom + scrollY + 20;
+return document.querySelector(".pic").getBoundingClientRect().bottom + scrollY + 4;
 """
 
 
@@ -45,7 +45,7 @@ def chrome(
     return browser
 
 
-def photograph(page: Path, image: Path, width: int = 880, *, dark: bool = False) -> None:
+def photograph(page: Path, image: Path, width: int = 780, *, dark: bool = False) -> None:
     """Write a picture of a page from its head to the first timeline."""
     browser = chrome(width, dark=dark)
     try:

@@ -90,7 +90,6 @@ def test_from_a_failure_to_its_timeline(failing: Path, browse: Callable[..., Any
     picture = entry.find_element(By.CSS_SELECTOR, "svg")
     assert picture.is_displayed()
     assert {"redelivered", "31 min later"} <= set(picture.text.splitlines())
-    assert browser.execute_script("return document.querySelector('#t-lanes').getBBox().width") > 300
     button = entry.find_element(By.CSS_SELECTOR, "button.copy")
     button.click()
     assert button.text in {"copied", "press Ctrl+C"}

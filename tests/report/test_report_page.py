@@ -84,6 +84,7 @@ def assert_sound(text: str) -> Any:
     targets = [str(each.get("href")) for each in tree.iter("a")]
     assert {target[1:] for target in targets if target.startswith("#")} <= set(ids)
     assert all(target.startswith(("#", "https://github.com/")) for target in targets)
+    assert {str(each.get("href"))[1:] for each in tree.iter("use")} <= set(ids)
     assert set(load().requirements) <= set(ids)
     return tree
 
