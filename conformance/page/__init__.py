@@ -10,6 +10,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from celeriac.conformance.headline import is_whole
 from celeriac.conformance.outcome import GRAVITY, RequirementResult
 from celeriac.conformance.page.context import by_broker, claimed, compared
 from celeriac.conformance.page.elements import Child, Element, el, html, prose
@@ -20,7 +21,7 @@ from celeriac.conformance.reading import Old, Reading, read
 from celeriac.spec import PROFILES, Chapter, Spec, load
 from celeriac.spec.model import LEVELS
 
-__all__ = ["MAX_BYTES", "page", "write_page"]
+__all__ = ["MAX_BYTES", "PARTIAL", "page", "write_page"]
 
 HERE = Path(__file__).parent
 
@@ -38,6 +39,9 @@ SECTIONS: Mapping[str, str] = {
 
 #: How a timeline is read, told once in a page that has some.
 HOW = "In timelines time runs down, not to scale; a zigzag is a break, and a row with * is evidence."
+
+#: What stands above the verdicts when a selection was run, or a run came to an early end.
+PARTIAL = "Only a part of the suite was run: the verdicts speak of that part."
 
 Results = Mapping[str, RequirementResult]
 Checks = Mapping[str, list[Mapping[str, Any]]]
@@ -73,6 +77,7 @@ def page(reading: Reading, spec: Spec, old: Old | None = None) -> str:
     first = el(
         "section",
         el("h2", "Verdicts by profile", id="profiles"),
+        None if is_whole(results) else el("p", PARTIAL, cls="warn"),
         profile_table(results),
         claimed(reading.header),
         list(by_broker(reading, results)),

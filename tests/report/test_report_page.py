@@ -14,7 +14,7 @@ import pytest
 
 from celeriac.conformance.cli import main
 from celeriac.conformance.journal import redacted
-from celeriac.conformance.page import HERE, MAX_BYTES, page, write_page
+from celeriac.conformance.page import HERE, MAX_BYTES, PARTIAL, page, write_page
 from celeriac.conformance.reading import Old, ReadingError, outcomes, read
 from celeriac.spec import load, validator
 
@@ -248,6 +248,7 @@ def test_a_run_of_nothing(tmp_path: Path) -> None:
     text = page(read(journal(tmp_path)), load())
     assert "0 of 2 checks have ended" in text
     assert_sound(text)
+    assert PARTIAL in text
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"record": "footer"}\n', '{"record": "x"}\n{}\n'])
