@@ -78,8 +78,8 @@ out. *Failed*: a MUST does not hold, whether that was known or not. What an impl
 claimed*, and nobody is blamed for it. Known failures are described below; *other* would be anything that was not
 expected. Every row, with the ids behind each number, is in [implementations.json](implementations.json).
 
-Others of the field are not here: gopher-celery and gocelery could not be fetched when their turn came. What such clients send is among the [messages](../spec/vectors/messages.json) that every worker is
-judged by.
+Others of the field are not here: gopher-celery and gocelery could not be fetched when their turn came. What such
+clients send is among the [messages](../spec/vectors/messages.json) that every worker is judged by.
 
 """
 
