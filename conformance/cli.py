@@ -232,10 +232,10 @@ def _report(arguments: argparse.Namespace) -> int:
 
     place = Path(arguments.folder)
     old = outcomes(Path(arguments.compare)) if arguments.compare else None
-    lacking = read(place).lacking
-    print(write_page(place, old))
-    if lacking:
-        print(lacking, file=sys.stderr)
+    reading = read(place)
+    print(write_page(place, reading, old))
+    if reading.lacking:
+        print(reading.lacking, file=sys.stderr)
     return 0
 
 

@@ -214,7 +214,7 @@ class Run:
         pace = Pace(self._began, duration_s, self._simulated_s(self.options.flavours))
         write_report(self.options.report_dir, self.setting(), results, pace, hints)
         if self._journal is not None:
-            write_page(self.options.report_dir, self._old)
+            write_page(self.options.report_dir, reading.read(self.options.report_dir), self._old)
         return results
 
     def _simulated_s(self, flavours: Sequence[str]) -> float | None:

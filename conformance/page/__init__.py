@@ -17,7 +17,7 @@ from celeriac.conformance.page.elements import Child, Element, el, html, prose
 from celeriac.conformance.page.failures import ROOMS, Room, anchor, badge, entry, title_of
 from celeriac.conformance.page.first import identity, profile_table
 from celeriac.conformance.page.timeline import symbols
-from celeriac.conformance.reading import Old, Reading, read
+from celeriac.conformance.reading import Old, Reading
 from celeriac.spec import PROFILES, Chapter, Spec, load
 from celeriac.spec.model import LEVELS
 
@@ -47,16 +47,15 @@ Results = Mapping[str, RequirementResult]
 Checks = Mapping[str, list[Mapping[str, Any]]]
 
 
-def write_page(folder: Path, old: Old | None = None) -> Path:
-    """Write ``report.html`` of the ``results.jsonl`` in a report folder, or beside the file; answer its path.
+def write_page(folder: Path, reading: Reading, old: Old | None = None) -> Path:
+    """Write ``report.html`` of a run into its report folder, or beside its ``results.jsonl``; answer its path.
 
     Raises:
-        ReadingError: there is no journal.
         OSError: the page cannot be written.
     """
     place = folder if folder.is_dir() else folder.parent
     path = place / "report.html"
-    path.write_text(page(read(folder), load(), old), encoding="utf-8")
+    path.write_text(page(reading, load(), old), encoding="utf-8")
     return path
 
 

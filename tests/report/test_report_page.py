@@ -117,7 +117,8 @@ def test_a_failure_has_its_evidence(failing: Path) -> None:
 
 def test_nothing_an_implementation_says_becomes_markup(tmp_path: Path) -> None:
     """Names, errors, bodies and headers with markup are shown as text, without a password in any address."""
-    write_page(journal(tmp_path, check_line(), check_line("BAS-001", "error")))
+    folder = journal(tmp_path, check_line(), check_line("BAS-001", "error"))
+    write_page(folder, read(folder))
     text = (tmp_path / "report.html").read_text()
     tree = assert_sound(text)
     assert not list(tree.iter("img"))
