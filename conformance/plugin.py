@@ -368,7 +368,7 @@ class Conformance:
             config=self.config,
             factory=make,
             flavour=flavour,
-            source=run.options.source,
+            source=run.options.source_for(flavour),
             clock=clock,
         )
         if contradiction := run.claim.contradiction(stage.identity):
